@@ -1,0 +1,1 @@
+"""Owners of state and side effects on Ray. No formulas live here."""

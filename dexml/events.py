@@ -1,0 +1,238 @@
+"""What the decision kernel hears (events) and what it asks for (commands), as frozen values.
+
+Events are ordered by (`at`, kind, id), never by arrival. A simulated bar is heard as: its worst
+prices, its best prices, its close; each followed by the fills it caused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from dexml.domain import Bar, Fill, Intent, Mode, Signal
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Action",
+    "Alert",
+    "BarsClosed",
+    "Command",
+    "Decision",
+    "EquityMarked",
+    "Event",
+    "Filled",
+    "HealthChanged",
+    "ModeRequested",
+    "OrderFailed",
+    "PricesSeen",
+    "Reason",
+    "Trade",
+    "event_order",
+]
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarsClosed:
+    """A set of bars closed together, with the signals made from them."""
+
+    kind: Literal["bars_closed"] = "bars_closed"
+    at: datetime
+    bars: tuple[Bar, ...]
+    signals: tuple[Signal, ...]
+
+    @property
+    def id(self) -> str:
+        return f"bars_closed:{self.at.isoformat()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PricesSeen:
+    """Prices between closes: a timer's reading, or the extremes hidden in a recorded bar.
+
+    Attributes
+    ----------
+    phase : "worst", "best" or "live"
+        For recorded bars the price that hurts the open positions comes first.
+    prices : tuple of (instrument, price)
+        Quote per base, sorted by instrument.
+    """
+
+    kind: Literal["prices_seen"] = "prices_seen"
+    at: datetime
+    phase: Literal["worst", "best", "live"]
+    prices: tuple[tuple[str, float], ...]
+
+    @property
+    def id(self) -> str:
+        return f"prices_seen:{self.at.isoformat()}:{self.phase}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """An order was filled."""
+
+    kind: Literal["filled"] = "filled"
+    at: datetime
+    fill: Fill
+
+    @property
+    def id(self) -> str:
+        return f"filled:{self.fill.intent_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFailed:
+    """An order certainly did not happen (for example its slippage floor was not met)."""
+
+    kind: Literal["order_failed"] = "order_failed"
+    at: datetime
+    intent_id: str
+    reason: str
+
+    @property
+    def id(self) -> str:
+        return f"order_failed:{self.intent_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthChanged:
+    """An instrument's data became unfit for new risk, or fit again."""
+
+    kind: Literal["health_changed"] = "health_changed"
+    at: datetime
+    instrument: str
+    healthy: bool
+    reason: str
+
+    @property
+    def id(self) -> str:
+        return f"health_changed:{self.at.isoformat()}:{self.instrument}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModeRequested:
+    """A person or a guard asks for a mode."""
+
+    kind: Literal["mode_requested"] = "mode_requested"
+    at: datetime
+    mode: Mode
+    by: str
+
+    @property
+    def id(self) -> str:
+        return f"mode_requested:{self.at.isoformat()}:{self.mode}:{self.by}"
+
+
+Event = BarsClosed | PricesSeen | Filled | OrderFailed | HealthChanged | ModeRequested
+
+_RANK = ("prices_seen", "bars_closed", "filled", "order_failed", "health_changed", "mode_requested")
+
+
+def event_order(event: Event) -> tuple[datetime, int, str]:
+    """Return the key by which events are ordered: instant, kind, id."""
+    return event.at, _RANK.index(event.kind), event.id
+
+
+class Action(StrEnum):
+    """What was decided for an instrument."""
+
+    ENTER = "enter"
+    INCREASE = "increase"
+    HOLD = "hold"
+    EXIT = "exit"
+    DECLINE = "decline"
+
+
+class Reason(StrEnum):
+    """Why; every declined decision has one."""
+
+    EDGE = "edge"
+    BAND = "band"
+    COST = "cost"
+    ABSTAIN = "abstain"
+    RISK = "risk"
+    DATA = "data"
+    PROTECTION = "protection"
+    PENDING = "pending"
+    STOP = "stop"
+    TAKE_PROFIT = "take_profit"
+    TIME = "time"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What the policy decided for one instrument at one instant, and from what.
+
+    Attributes
+    ----------
+    decision_id : str
+        Digest of (run, instrument, instant); the same instant is decided once.
+    probability : float or None
+        The signal it was based on.
+    expected_return, cost, net_edge : float
+        Fractions of notional over the horizon: forecast, round trip at the intended size,
+        difference.
+    target_weight : float
+        Wanted share of equity after the decision.
+    risk_score : float
+        In [0, 1].
+    """
+
+    kind: Literal["decision"] = "decision"
+    decision_id: str
+    at: datetime
+    instrument: str
+    action: Action
+    reason: Reason
+    probability: float | None
+    expected_return: float
+    cost: float
+    net_edge: float
+    target_weight: float
+    risk_score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trade:
+    """Carry out an intent."""
+
+    kind: Literal["trade"] = "trade"
+    intent: Intent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """Something a person should know."""
+
+    kind: Literal["alert"] = "alert"
+    at: datetime
+    severity: Literal["info", "warning", "critical"]
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EquityMarked:
+    """The book valued at the closes of a bar set.
+
+    Attributes
+    ----------
+    equity, cash : str
+        Decimal text in quote currency.
+    """
+
+    kind: Literal["equity"] = "equity"
+    at: datetime
+    equity: str
+    cash: str
+    drawdown: float
+    value_at_risk: float
+    risk_score: float
+    mode: Mode
+
+
+Command = Decision | Trade | Alert | EquityMarked

@@ -1,0 +1,1 @@
+"""What runs the decision kernel over a history."""

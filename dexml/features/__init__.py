@@ -1,0 +1,1 @@
+"""What models see: indicators, context, the panel they form, and the audit for leaks."""

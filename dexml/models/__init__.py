@@ -1,0 +1,1 @@
+"""Models of the targets, and the registry that keeps their versions."""

@@ -1,0 +1,1 @@
+"""From a signal to a position: policy, sizing, exits, tail risk, score."""

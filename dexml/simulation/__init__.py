@@ -1,0 +1,1 @@
+"""Markets, exchanges and faults that live on this machine."""

@@ -1,0 +1,1 @@
+"""How a forecast or a strategy is judged."""

@@ -1,0 +1,31 @@
+"""What all tests share: unit tests may not start Ray, recorded data is found beside the checkout."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture
+def shared() -> Path:
+    """Return the folder of recorded market data; in CI its absence is a failure, not a skip."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip("the recorded market data (../shared/data) is not beside this checkout")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def _unit_tests_may_not_start_ray(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if request.node.get_closest_marker("ray") or "ray" not in sys.modules:
+        return
+
+    def refuse(*_args: object, **_kwargs: object) -> None:
+        pytest.fail("a unit test started Ray; mark it with @pytest.mark.ray")
+
+    monkeypatch.setattr("ray.init", refuse)
