@@ -1,4 +1,4 @@
-"""What all tests share: unit tests may not start Ray, recorded data is found beside the checkout."""
+"""What all tests share: no Ray in unit tests, recorded data found beside the checkout."""
 
 from __future__ import annotations
 
