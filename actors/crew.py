@@ -1,0 +1,108 @@
+"""All actors of one local run, where they keep things, and how each begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from actors import runtime
+from actors.execution import ExecutionActor
+from actors.feed import ContextActor, FeedActor
+from actors.forecast import ForecastActor
+from actors.monitor import MonitorActor
+from actors.risk import RiskActor
+from actors.supervisor import Member, Supervisor
+from actors.trainer import TrainerActor
+from dexml.costs import CostConfig
+from dexml.data.store import Store
+from dexml.domain import Bar, History, Target, Timeframe
+from dexml.execution.paper import PaperBroker
+from dexml.ledger import Ledger
+
+__all__ = ["Crew", "Place"]
+
+WARM_BARS = 32  # bars that the monitor needs to know the label of the newest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a run keeps things: the ledger and the models are shared by all runs of a home."""
+
+    home: Path
+    run: str
+
+    @property
+    def folder(self) -> Path:
+        return self.home / "runs" / self.run
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "store"
+
+    @property
+    def database_url(self) -> str:
+        return f"sqlite:///{self.home / 'ledger.sqlite'}"
+
+
+class Crew:
+    """Starts the actors of a run, which die with this process, and hands out the supervisor."""
+
+    def __init__(
+        self,
+        place: Place,
+        instruments: tuple[str, ...],
+        urls: Mapping[str, str],
+        series: tuple[str, ...],
+    ) -> None:
+        self.place = place
+        self.instruments = instruments
+        self.venues = tuple(venue for venue in ("binance", "coinbaseexchange", "kraken") if venue in urls)
+        self.ledger = Ledger.open(place.database_url)
+        self.store = Store(place.store)
+        self._urls, self._series = urls, series
+        self.supervisor = Supervisor(place.run, self.ledger)
+
+    def start_feeds(self) -> None:
+        """Start one actor for each exchange, and one for news and macro series."""
+        for venue in self.venues:
+            arguments = (venue, self._urls[venue], self.instruments, Timeframe.H1, self.place.store)
+            self._add(FeedActor, f"feed:{venue}", *arguments)
+        context = (self._urls.get("news"), self._urls.get("macro"), self.instruments, self._series)
+        self._add(ContextActor, "context", *context, self.place.store)
+
+    def start_trainers(self, targets: tuple[Target, ...]) -> None:
+        """Start the owner of each target's models."""
+        for target in targets:
+            self._add(TrainerActor, f"trainer:{target}", str(target), str(self.place.home))
+
+    def start_traders(self, model: str) -> None:
+        """Start the owners of forecasts, book, account and outcomes, serving `model`."""
+        run, url = self.place.run, self.place.database_url
+        self._add(
+            ForecastActor,
+            "forecast",
+            run,
+            str(self.place.home / "models"),
+            str(self.place.store),
+            url,
+            self.venues,
+            self.instruments,
+            begin=lambda: (model,),
+        )
+        self._add(RiskActor, "risk", run, url)
+        self._add(ExecutionActor, "execution", run, url, PaperBroker(CostConfig()))
+        self._add(MonitorActor, "monitor", run, url, begin=lambda: (self._newest_bars(),))
+
+    def history(self) -> History:
+        """Return everything in the run's store."""
+        return self.store.history(self.venues, self.instruments, Timeframe.H1)
+
+    def _add(self, cls: type, name: str, *arguments: Any, begin: Any = tuple) -> None:
+        handle = runtime.start(cls, *arguments, name=name, lifetime=None)
+        self.supervisor.add(Member(name=name, handle=handle, begin=begin))
+
+    def _newest_bars(self) -> list[Bar]:
+        bars = self.history().bars.values()
+        return [series.bar(row) for series in bars for row in range(-WARM_BARS, 0)]

@@ -1,0 +1,226 @@
+"""`dexml demo`: the whole system on this machine, from an empty folder to a verdict."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import ray
+from ray import serve
+from rich.console import Console
+
+import serve_app
+from actors import runtime
+from actors.crew import Crew, Place
+from actors.fitting import Trained, train
+from actors.sandbox import MemoryWatch, sandbox
+from actors.stages import Stages
+from actors.verdict import Evidence, closing_words, judge
+from dexml.access import new_token
+from dexml.clock import SimulatedClock
+from dexml.domain import Bars, History, to_datetime
+from dexml.errors import EnvironmentRefused
+from dexml.experiments.sources import plant_market, recorded_bars
+from dexml.experiments.training import split_in_time
+from dexml.features.audit import audit
+from dexml.features.panel import build_panel
+from dexml.simulation.exchanges import ExchangeServers
+from dexml.state import initial_state
+from dexml.targets import labels
+
+__all__ = ["DemoOptions", "run_demo"]
+
+PLANTED_BARS, RECORDED_BARS = 3_000, 8_000
+DEFAULT_PORT = 8_000
+NEEDED_BYTES = 1_500_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions:
+    """What the user asked for; `history` 0 means what suits the source, `port` None likewise."""
+
+    home: Path
+    bars: tuple[Path, ...] = ()
+    symbols: tuple[str, ...] = ()
+    cycles: int = 50
+    history: int = 0
+    bayes_accuracy: float = 0.70
+    seed: int = 0
+    port: int | None = None
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Source:
+    """The market that will be shown bar by bar, and the truth about it where it is known."""
+
+    history: History
+    truth: pd.DataFrame | None
+    n_history: int
+
+    def instants(self) -> list[datetime]:
+        """Return every close, oldest first."""
+        first: Bars = next(iter(self.history.bars.values()))
+        return [to_datetime(stamp) for stamp in first.closed_at]
+
+    def series(self) -> tuple[str, ...]:
+        """Return the names of the macro series."""
+        return tuple(sorted(self.history.macro["series"].unique()))
+
+
+def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
+    """Run the demo and return what it found: the JSON object of `dexml demo --json`."""
+    began = time.perf_counter()
+    port = _page_port(options.port)
+    _check_disk(options.home)
+    with ExitStack() as stack:
+        temp_dir = stack.enter_context(sandbox())
+        stages = Stages(console, stack.enter_context(MemoryWatch()))
+        with stages.stage("market"):
+            source = _source(options)
+        evidence, urls = _run(options, source, stages, temp_dir, stack, port)
+        with stages.stage("judging"):
+            result = judge(evidence)
+        result |= urls | {"stages": stages.to_dict(), "peak_rss_mb": stages.peak_mb()}
+        result["seconds"] = time.perf_counter() - began
+        closing_words(console, result, evidence.crew.place)
+        if options.keep:
+            _stay(console)
+    return result
+
+
+def _run(
+    options: DemoOptions,
+    source: Source,
+    stages: Stages,
+    temp_dir: Path,
+    stack: ExitStack,
+    port: int,
+) -> tuple[Evidence, dict[str, Any]]:
+    instants = source.instants()
+    clock = SimulatedClock(instants[source.n_history - 1])
+    with stages.stage("Ray"):
+        dashboard = runtime.start_local(temp_dir)
+        stack.callback(ray.shutdown)
+    servers = stack.enter_context(ExchangeServers(source.history, clock))
+    place = _place(options)
+    crew = Crew(place, tuple(sorted(source.history.bars)), servers.urls, source.series())
+    _backfill(crew, stages, instants[: source.n_history])
+    known = crew.history()
+    with stages.stage("leak audit") as step:
+        report = audit(known, labels=labels(known.bars), seed=options.seed)
+        report.raise_if_leaking()
+        step.say(f"{report.checked} checked, 0 leaks")
+    split = split_in_time(build_panel(known))
+    with stages.stage("training", total=5) as step:
+        trained = train(crew, step, split, labels(known.bars), options.seed)
+    _open_book(crew, options, instants[source.n_history - 1], trained)
+    with stages.stage("serving") as step:
+        url, token = _serve(crew, port)
+        step.say(url)
+    with stages.stage("live", total=options.cycles) as step:
+        for closed_at in instants[source.n_history :][: options.cycles]:
+            clock.advance(closed_at - clock.now())
+            crew.supervisor.cycle(closed_at)
+            step.advance(1, f"{closed_at:%Y-%m-%d %H:%M}")
+    evidence = Evidence(
+        crew=crew, trained=trained, split=split, truth=source.truth, seed=options.seed
+    )
+    urls = {
+        "run": place.run,
+        "audit": {"checked": report.checked, "leaks": []},
+        "url": f"{url}/#token={token}",
+        "ray_dashboard": dashboard,
+    }
+    return evidence, urls
+
+
+def _source(options: DemoOptions) -> Source:
+    spare = options.cycles + 1
+    if options.bars:
+        n_history = options.history or RECORDED_BARS
+        bars = recorded_bars(options.bars, options.symbols, n_bars=n_history + spare)
+        return Source(history=History(bars=bars), truth=None, n_history=n_history)
+    n_history = options.history or PLANTED_BARS
+    market = plant_market(
+        options.symbols,
+        n_bars=n_history + spare,
+        seed=options.seed,
+        bayes_accuracy=options.bayes_accuracy,
+    )
+    return Source(history=market.history, truth=market.truth, n_history=n_history)
+
+
+def _place(options: DemoOptions) -> Place:
+    started = datetime.now(UTC)  # a door: the name of the run tells when it began
+    place = Place(home=options.home, run=f"demo-{started:%Y%m%d-%H%M%S}-{os.getpid()}")
+    place.folder.mkdir(parents=True)
+    return place
+
+
+def _backfill(crew: Crew, stages: Stages, instants: list[datetime]) -> None:
+    since = instants[0] - timedelta(hours=1)
+    with stages.stage("backfill", total=len(crew.venues) + 1) as step:
+        crew.start_feeds()
+        step.advance(1, "news and macro")
+        crew.supervisor.ask("context", "poll", timeout_s=60)
+        for venue in crew.venues:
+            feed = f"feed:{venue}"
+            report = crew.supervisor.ask(feed, "backfill", since, instants[-1], timeout_s=300)
+            step.advance(1, f"{venue}: {report.n_new:,} bars")
+
+
+def _open_book(crew: Crew, options: DemoOptions, at: datetime, trained: Trained) -> None:
+    state = initial_state(f"demo:{options.seed}", crew.instruments)
+    crew.open_run(at, state, options.seed)
+    crew.start_traders(trained.suite.digest)
+
+
+def _serve(crew: Crew, port: int) -> tuple[str, str]:
+    token, record = new_token(("read",), datetime.now(UTC), timedelta(days=1))
+    crew.keep_token(record)
+    args = serve_app.ServeArgs(
+        run=crew.place.run,
+        database_url=crew.place.database_url,
+        instruments=crew.instruments,
+        storage_uri=str(crew.place.store),
+        venues=crew.venues,
+        simulated=True,
+    )
+    serve.start(http_options=serve_app.http_options(port=port))
+    serve.run(serve_app.build(args), name="dexml", route_prefix="/")
+    return f"http://127.0.0.1:{port}", token
+
+
+def _page_port(wanted: int | None) -> int:
+    if wanted is not None:
+        return runtime.free_port(wanted)
+    try:
+        return runtime.free_port(DEFAULT_PORT)
+    except EnvironmentRefused:
+        return runtime.free_port()
+
+
+def _check_disk(home: Path) -> None:
+    home.mkdir(parents=True, exist_ok=True)
+    stats = os.statvfs(home)
+    free = stats.f_bavail * stats.f_frsize
+    if free < NEEDED_BYTES:
+        raise EnvironmentRefused(
+            f"disk of {home}",
+            "must have 1.5 GB free",
+            f"{free / 1e9:.1f} GB",
+            "Free space or give another folder with --home.",
+        )
+
+
+def _stay(console: Console) -> None:
+    console.print("Serving until Ctrl-C.")
+    while True:
+        time.sleep(1)

@@ -1,0 +1,70 @@
+"""Owner of the account: the only one that carries out intents, and only from the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from dexml.domain import Intent
+from dexml.errors import ActorNotReady
+from dexml.events import Filled, OrderFailed
+from dexml.execution.broker import Broker
+from dexml.ledger import Ledger
+from dexml.records import from_json, to_json
+
+__all__ = ["ExecutionActor"]
+
+STREAM = "execution"
+
+
+class ExecutionActor:
+    """Works through committed intents; each is carried out once, whatever is repeated.
+
+    The outcome of an intent is committed under the intent's id, so a repeated call finds nothing
+    left to do and returns the outcomes that risk has not heard yet.
+    """
+
+    def __init__(self, run: str, database_url: str, broker: Broker) -> None:
+        self._run = run
+        self._database_url = database_url
+        self._broker = broker
+        self._epoch: int | None = None
+        self._ledger: Ledger
+
+    def health(self) -> dict[str, Any]:
+        """Say whether the actor is started."""
+        return {"ready": self._epoch is not None}
+
+    def start(self, epoch: int) -> None:
+        """Own the account under `epoch` from now on."""
+        self._ledger = Ledger.open(self._database_url)
+        self._epoch = epoch
+
+    def work(
+        self, prices: Mapping[str, Decimal] | None, at: datetime
+    ) -> list[Filled | OrderFailed]:
+        """Carry out every pending intent and return all outcomes that risk has not heard.
+
+        Parameters
+        ----------
+        prices : mapping of instrument to Decimal, or None
+            The market each order meets; None: the price its intent was decided at.
+        at : datetime
+            When the orders reach the market.
+        """
+        if self._epoch is None:
+            raise ActorNotReady("execution", "must be started", "new", "Call start(epoch) first.")
+        for row in self._ledger.outbox(self._run):
+            intent: Intent = from_json(row.intent)
+            price = intent.reference_price if prices is None else prices[intent.instrument]
+            self._settle(intent, self._broker.execute(intent, price, at))
+        return [from_json(text) for text in self._ledger.unheard_outcomes(self._run)]
+
+    def _settle(self, intent: Intent, outcome: Filled | OrderFailed) -> None:
+        assert self._epoch is not None
+        kind = "fill" if isinstance(outcome, Filled) else "failed"
+        self._ledger.commit_fill(
+            STREAM, self._epoch, self._run, intent.intent_id, to_json(outcome), kind
+        )

@@ -1,0 +1,156 @@
+"""Owner of the loaded models and of the forecasts of each closed bar."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dexml.data.store import Store
+from dexml.domain import Bar, History, Signal, Target, Timeframe, to_datetime64
+from dexml.errors import ActorNotReady, DataError
+from dexml.features.panel import build_panel
+from dexml.ledger import Ledger
+from dexml.models.registry import Registry
+from dexml.models.suite import Suite
+
+__all__ = ["ForecastActor", "Forecasts"]
+
+STREAM = "forecast"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecasts:
+    """The bars of one close and what the ensemble says about each, sorted by instrument."""
+
+    bars: tuple[Bar, ...]
+    signals: tuple[Signal, ...]
+
+
+class ForecastActor:
+    """Makes the forecasts of a bar set once and publishes them; the loop and Serve both read them.
+
+    A repeated request for the same bars returns the forecasts that were stored the first time.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        models: str,
+        store: str,
+        database_url: str,
+        venues: tuple[str, ...],
+        instruments: tuple[str, ...],
+    ) -> None:
+        self._run = run
+        self._models = Path(models)
+        self._store = Store(store)
+        self._database_url = database_url
+        self._venues = venues
+        self._instruments = instruments
+        self._epoch: int | None = None
+        self._ledger: Ledger
+        self._suite: Suite
+        self._latest: dict[str, dict[str, Any]] = {}
+
+    def health(self) -> dict[str, Any]:
+        """Say whether the actor is started and which model it serves."""
+        ready = self._epoch is not None
+        return {"ready": ready, "model": self._suite.digest if ready else None}
+
+    def start(self, epoch: int, model: str) -> None:
+        """Load a model version, verified before anything is unpickled, and own the forecasts."""
+        self._ledger = Ledger.open(self._database_url)
+        self._suite = Suite.load(Registry(self._models), model)
+        self._epoch = epoch
+
+    def forecast(self, closed_at: datetime) -> Forecasts:
+        """Forecast every instrument whose bar closed at `closed_at`, and publish."""
+        self._require_ready()
+        history = self._history(closed_at)
+        stored = self._ledger.forecasts(self._run, closed_at)
+        table = _from_ledger(stored) if stored else self._compute(history, closed_at)
+        self._latest = {
+            str(name): {
+                "instrument": str(name),
+                "closed_at": closed_at.isoformat(),
+                **self._view(row),
+            }
+            for name, row in table.iterrows()
+        }
+        newest = {name: bars.bar(-1) for name, bars in history.bars.items()}
+        return Forecasts(
+            bars=tuple(newest[name] for name in sorted(table.index)),
+            signals=tuple(_signal(str(name), closed_at, row) for name, row in table.iterrows()),
+        )
+
+    def latest(self, instrument: str) -> dict[str, Any]:
+        """Return the newest forecasts of an instrument as JSON-able values."""
+        self._require_ready()
+        if instrument not in self._latest:
+            raise DataError(
+                "instrument",
+                f"must be one of {', '.join(self._instruments)}",
+                instrument,
+                "Ask for one that is traded, or wait for its first closed bar.",
+            )
+        return self._latest[instrument]
+
+    def _compute(self, history: History, closed_at: datetime) -> pd.DataFrame:
+        panel = build_panel(history)
+        stamp = pd.Timestamp(closed_at)
+        if stamp not in panel.index.get_level_values("closed_at"):
+            raise DataError(
+                "panel", "must reach the closed bar", panel.index[-1][0], f"Get bars of {stamp}."
+            )
+        table = self._suite.forecast(panel.loc[[stamp]]).droplevel("closed_at")
+        self._ledger.add_forecasts(STREAM, self._epoch, self._run, self._rows(closed_at, table))
+        return table
+
+    def _history(self, closed_at: datetime) -> History:
+        history = self._store.history(self._venues, self._instruments, Timeframe.H1)
+        return history.until(to_datetime64(closed_at))
+
+    def _rows(self, closed_at: datetime, table: pd.DataFrame) -> list[dict[str, Any]]:
+        return [
+            {
+                "instrument": str(name),
+                "closed_at": closed_at,
+                "target": str(column),
+                "probability": None if pd.isna(value) else float(value),
+                "model": self._suite.digest,
+            }
+            for name, row in table.iterrows()
+            for column, value in row.items()
+        ]
+
+    def _view(self, row: pd.Series[float]) -> dict[str, Any]:
+        values = {str(key): None if pd.isna(value) else float(value) for key, value in row.items()}
+        return {
+            "probability": values.pop("ensemble"),
+            "targets": values,
+            "models": {"ensemble": self._suite.digest},
+        }
+
+    def _require_ready(self) -> None:
+        if self._epoch is None:
+            raise ActorNotReady("forecast", "must be started", "new", "Call start(epoch) first.")
+
+
+def _from_ledger(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows).pivot(index="instrument", columns="target", values="probability")
+    return frame.reindex(columns=[*map(str, Target), "ensemble"]).astype("float64").sort_index()
+
+
+def _signal(name: str, closed_at: datetime, row: pd.Series) -> Signal:
+    members = {str(key): float(value) for key, value in row.items() if not pd.isna(value)}
+    probability = members.pop("ensemble", None)
+    return Signal(
+        instrument=name,
+        closed_at=closed_at,
+        probability=probability,
+        members=tuple(sorted(members.items())),
+    )

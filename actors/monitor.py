@@ -1,0 +1,86 @@
+"""Owner of outcomes and alerts: how good the forecasts turned out to be."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from dexml.domain import Bar, Bars, Timeframe
+from dexml.errors import ActorNotReady
+from dexml.ledger import Ledger
+from dexml.targets import labels
+
+__all__ = ["MonitorActor"]
+
+STREAM = "monitor"
+WINDOW = 32  # bars: the longest look-back of a label, and some more
+
+
+class MonitorActor:
+    """Matches each forecast with what happened, once it is known.
+
+    Outcomes are kept by (instrument, instant, target), so hearing the same bars twice adds nothing.
+    """
+
+    def __init__(self, run: str, database_url: str) -> None:
+        self._run = run
+        self._database_url = database_url
+        self._epoch: int | None = None
+        self._ledger: Ledger
+        self._bars: dict[str, deque[Bar]] = {}
+
+    def health(self) -> dict[str, Any]:
+        """Say whether the actor is started."""
+        return {"ready": self._epoch is not None}
+
+    def start(self, epoch: int, bars: list[Bar]) -> None:
+        """Begin with the newest bars, from the store, and own the outcomes under `epoch`."""
+        self._ledger = Ledger.open(self._database_url)
+        self._bars = {}
+        self._remember(bars)
+        self._epoch = epoch
+
+    def observe(self, bars: list[Bar]) -> int:
+        """Hear closed bars and record the outcomes they reveal; return how many."""
+        if self._epoch is None:
+            raise ActorNotReady("monitor", "must be started", "new", "Call start(epoch) first.")
+        self._remember(bars)
+        windows = {name: _window(name, queue) for name, queue in self._bars.items()}
+        known = labels(windows, horizon=1).groupby("instrument").nth(-2)
+        rows = [row for instant in sorted({at for at, _ in known.index}) for row in
+                self._outcomes(instant.to_pydatetime(), known.loc[instant])]
+        return self._ledger.add_outcomes(STREAM, self._epoch, self._run, rows)
+
+    def _outcomes(self, closed_at: datetime, known: pd.DataFrame) -> list[dict[str, Any]]:
+        forecasts = self._ledger.forecasts(self._run, closed_at)
+        return [
+            {**forecast, "outcome": int(_truth(known, forecast))}
+            for forecast in forecasts
+            if forecast["probability"] is not None and _truth(known, forecast) is not None
+        ]
+
+    def _remember(self, bars: list[Bar]) -> None:
+        for bar in sorted(bars, key=lambda bar: bar.closed_at):
+            queue = self._bars.setdefault(bar.instrument, deque(maxlen=WINDOW))
+            if not queue or bar.closed_at > queue[-1].closed_at:
+                queue.append(bar)
+
+
+def _truth(known: pd.DataFrame, forecast: dict[str, Any]) -> float | None:
+    target = "direction" if forecast["target"] == "ensemble" else forecast["target"]
+    if forecast["instrument"] not in known.index:
+        return None
+    value = known.loc[forecast["instrument"], target]
+    return None if pd.isna(value) else float(value)
+
+
+def _window(name: str, queue: deque[Bar]) -> Bars:
+    frame = pd.DataFrame(
+        [(bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in queue],
+        columns=["open", "high", "low", "close", "volume"],
+        index=pd.DatetimeIndex([bar.closed_at for bar in queue]),
+    )
+    return Bars.from_frame(name, Timeframe.H1, frame)

@@ -1,0 +1,121 @@
+"""A place for one local run: what it starts and writes is gone when the run ends, however it ends."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import psutil
+
+__all__ = ["MemoryWatch", "sandbox"]
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+@contextmanager
+def sandbox() -> Iterator[Path]:
+    """Give a short temporary folder; at the end stop every descendant process and remove it.
+
+    The process becomes the reaper of its orphaned descendants, so that a worker whose parent died
+    (Ray starts processes through processes) is still found. Ctrl-C and SIGTERM both unwind through
+    here; further ones are ignored while it cleans up.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    folder = Path(tempfile.mkdtemp(prefix="dexml-"))
+    previous = signal.signal(signal.SIGTERM, _unwind)
+    try:
+        yield folder
+    finally:
+        handlers = {number: _ignore(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        _stop_descendants()
+        shutil.rmtree(folder, ignore_errors=True)
+        signal.signal(signal.SIGINT, handlers[signal.SIGINT])
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _unwind(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _ignore(number: signal.Signals) -> Any:
+    return signal.signal(number, signal.SIG_IGN)
+
+
+def _stop_descendants(grace_s: float = 3.0) -> None:
+    ours = psutil.Process().children(recursive=True)
+    for process in ours:
+        _signal(process, signal.SIGTERM)
+    _, alive = psutil.wait_procs(ours, timeout=grace_s)
+    while alive := alive or psutil.Process().children(recursive=True):
+        for process in alive:
+            _signal(process, signal.SIGKILL)
+        psutil.wait_procs(alive, timeout=grace_s)
+        _reap()
+        alive = []
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+
+
+def _reap() -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return
+
+
+class MemoryWatch:
+    """Measures the memory of this process and all its descendants until it is stopped.
+
+    Shared pages are divided among their users (proportional set size), so that twenty Ray workers
+    are not charged twenty times for one library.
+    """
+
+    def __init__(self, period_s: float = 2.0) -> None:
+        self._period_s = period_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.peak_mb = 0.0
+
+    def __enter__(self) -> MemoryWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+    def take_peak(self) -> float:
+        """Return the peak since the last call, in MB, and begin anew."""
+        peak, self.peak_mb = max(self.peak_mb, self.now_mb()), 0.0
+        return peak
+
+    def now_mb(self) -> float:
+        """Return the memory in use now, in MB."""
+        me = psutil.Process()
+        return sum(_proportional_mb(process) for process in [me, *me.children(recursive=True)])
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._period_s):
+            self.peak_mb = max(self.peak_mb, self.now_mb())
+
+
+def _proportional_mb(process: psutil.Process) -> float:
+    try:
+        return float(process.memory_full_info().pss) / 2**20
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0.0

@@ -1,0 +1,60 @@
+"""Where the bars of an experiment come from: recorded files, or the built-in planted market."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dexml.data.imports import common_range, read_bars
+from dexml.domain import Bars, History, check_instrument
+from dexml.errors import UsageError
+from dexml.simulation.market import MarketConfig, PlantedMarket, plant
+
+__all__ = ["load_history", "plant_market", "recorded_bars"]
+
+
+def load_history(
+    paths: tuple[Path, ...], symbols: tuple[str, ...], *, n_bars: int, seed: int
+) -> History:
+    """Return recorded bars (their newest `n_bars` in common) or, with no paths, a planted market."""
+    if paths:
+        return History(bars=recorded_bars(paths, symbols, n_bars=n_bars))
+    return plant_market(symbols, n_bars=n_bars, seed=seed, bayes_accuracy=0.70).history
+
+
+def plant_market(
+    symbols: tuple[str, ...], *, n_bars: int, seed: int, bayes_accuracy: float
+) -> PlantedMarket:
+    """Return a planted market of the given instruments (none: the default six)."""
+    chosen = {"instruments": tuple(map(check_instrument, symbols))} if symbols else {}
+    return plant(MarketConfig(n_bars=n_bars, bayes_accuracy=bayes_accuracy, seed=seed, **chosen))
+
+
+def recorded_bars(
+    paths: tuple[Path, ...], symbols: tuple[str, ...], *, n_bars: int
+) -> dict[str, Bars]:
+    """Read recorded bars and keep the newest `n_bars` of the range that all instruments share.
+
+    Raises
+    ------
+    UsageError
+        If a wanted symbol is not among the files, or the common range is too short.
+    """
+    bars = read_bars(paths).bars
+    missing = [name for name in symbols if name not in bars]
+    if missing:
+        raise UsageError(
+            "--symbols",
+            f"must be among {', '.join(sorted(bars))}",
+            ", ".join(missing),
+            "Give the file of each instrument with --bars.",
+        )
+    shared = common_range({name: bars[name] for name in symbols or sorted(bars)})
+    shortest = min(len(series) for series in shared.values())
+    if shortest < n_bars:
+        raise UsageError(
+            "recorded bars",
+            f"must have {n_bars} bars in common",
+            shortest,
+            f"Give --history {max(0, shortest - 100)} or fewer --cycles, or longer files.",
+        )
+    return {name: series.take(slice(len(series) - n_bars, None)) for name, series in shared.items()}

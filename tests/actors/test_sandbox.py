@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+CHILD = """
+import subprocess, sys, time
+from actors.sandbox import sandbox
+with sandbox() as folder:
+    orphan = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])"
+    subprocess.run([sys.executable, "-c", orphan])
+    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(99)"
+    subprocess.Popen([sys.executable, "-c", stubborn])
+    print(folder, flush=True)
+    time.sleep(99)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_no_process_and_no_folder(number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", CHILD], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    folder = Path(process.stdout.readline().strip())
+    time.sleep(0.5)
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert len(family) == 2
+    assert folder.is_dir()
+    os.kill(process.pid, number)
+    process.wait(timeout=20)
+    assert not folder.exists()
+    assert [child for child in family if child.is_running()] == []
