@@ -1,0 +1,103 @@
+"""News and macro columns of the panel, and what sentiment means in the present price state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dexml.domain import Bars, History
+from dexml.features.macro import macro_features
+from dexml.features.news import news_features, once
+
+__all__ = ["context_columns"]
+
+Floats = NDArray[np.float64]
+
+_OWN = (
+    *(f"mean_{window}" for window in ("6h", "24h", "7d")),
+    *(f"count_{window}" for window in ("1h", "24h")),
+    *(f"decay_{window}" for window in ("1h", "6h", "24h", "7d")),
+    "dispersion_24h",
+)
+_MARKET = ("mean_24h", "count_6h", "count_7d", "decay_6h", "decay_24h", "decay_7d", "dispersion_7d")
+_MACRO = ("value", "change", "change_lag_1", "z")
+
+
+def context_columns(
+    history: History, price: Mapping[str, Mapping[str, Floats]]
+) -> dict[str, dict[str, Floats]]:
+    """Join news and macro to the bars of each instrument, by the instant they were known.
+
+    Parameters
+    ----------
+    history : History
+    price : mapping of instrument to its price columns
+        Must hold `range_position_20`, `momentum_3` and `volatility_regime`.
+
+    Returns
+    -------
+    dict of instrument to dict of column to ndarray, shape (n_bars,)
+        Names start with `news_own_`, `news_market_` or `macro_`. Where the history has no rows of
+        a kind the columns are absent, never zero; before the first row of a kind they are NaN.
+    """
+    news = once(history.news)
+    named = news[news["instruments"].str.strip() != ""] if len(news) else news
+    out: dict[str, dict[str, Floats]] = {}
+    shared: dict[bytes, dict[str, Floats]] = {}  # most instruments have the same closes
+    for name, bars in history.bars.items():
+        key = bars.closed_at.tobytes()
+        if key not in shared:
+            shared[key] = _for_all(history.macro, news, bars)
+        out[name] = _own(named, bars, price[name]) | shared[key]
+    return out
+
+
+def _own(named: pd.DataFrame, bars: Bars, price: Mapping[str, Floats]) -> dict[str, Floats]:
+    if not len(named) or not len(bars):
+        return {}
+    values = news_features(named, bars.instrument, bars.closed_at, bars.timeframe)
+    columns = {f"news_own_{name}": values[name] for name in _OWN}
+    state = {
+        "range": 2.0 * price["range_position_20"] - 1.0,
+        "momentum": price["momentum_3"],
+        "regime": price["volatility_regime"],
+    }
+    for name, value in state.items():
+        columns[f"news_own_decay_24h_x_{name}"] = values["decay_24h"] * value
+    return _after_first(columns, named, bars)
+
+
+def _for_all(macro: pd.DataFrame, news: pd.DataFrame, bars: Bars) -> dict[str, Floats]:
+    columns: dict[str, Floats] = {}
+    if len(news) and len(bars):
+        values = news_features(news, None, bars.closed_at, bars.timeframe)
+        market = {f"news_market_{name}": values[name] for name in _MARKET}
+        columns |= _after_first(market, news, bars)
+    if len(macro):
+        columns |= _macro(macro, bars)
+    return columns
+
+
+# Ages of daily series are one clock read many times; the panel keeps the oldest and a count.
+def _macro(macro: pd.DataFrame, bars: Bars) -> dict[str, Floats]:
+    joined = macro_features(macro, bars.closed_at)
+    columns = {
+        f"macro_{name}_{field}": one[field] for name, one in joined.items() for field in _MACRO
+    }
+    oldest, stale = np.full(len(bars), np.nan), np.full(len(bars), np.nan)
+    for one in joined.values():
+        oldest = np.fmax(oldest, one["age"])
+        stale = np.where(np.isnan(stale), 0.0, stale) + np.where(
+            np.isnan(one["stale"]), 0.0, one["stale"]
+        )
+    stale = np.where(np.isnan(oldest), np.nan, stale)
+    return {**columns, "macro_oldest_age": oldest, "macro_n_stale": stale}
+
+
+def _after_first(columns: dict[str, Floats], news: pd.DataFrame, bars: Bars) -> dict[str, Floats]:
+    first = news["known_at"].min().tz_convert("UTC").tz_localize(None).to_datetime64()
+    begun = bars.closed_at >= first
+    return {name: np.where(begun, values, np.nan) for name, values in columns.items()}

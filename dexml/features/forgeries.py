@@ -1,0 +1,87 @@
+"""Histories that differ from a given one only where a sound feature cannot see it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dexml.domain import Bars, History
+from dexml.features.macro import MACRO_PERIODS
+
+__all__ = ["begin_later", "forge_future", "tail"]
+
+Floats = NDArray[np.float64]
+
+
+def tail(history: History, n_bars: int) -> History:
+    """Return the last `n_bars` bar times of a history, with the facts known before them."""
+    times = np.unique(np.concatenate([bars.closed_at for bars in history.bars.values()]))
+    return _since(history, times[max(len(times) - n_bars, 0)]) if len(times) else history
+
+
+def begin_later(history: History, n_bars: int) -> History:
+    """Return a history that begins `n_bars` bar times later."""
+    times = np.unique(np.concatenate([bars.closed_at for bars in history.bars.values()]))
+    return _since(history, times[min(n_bars, len(times) - 1)])
+
+
+# A slow series keeps the releases that its z-score needs: they are older than the first bar.
+def _since(history: History, first: np.datetime64) -> History:
+    start = pd.Timestamp(first, tz="UTC")
+    news, macro = history.news, history.macro
+    if len(macro):
+        old = macro["known_at"] <= start
+        from_end = (
+            macro[old].groupby("series", observed=True)["period_at"].rank("dense", ascending=False)
+        )
+        macro = macro[~old | (from_end.reindex(macro.index) <= MACRO_PERIODS + 1)]
+    return History(
+        bars={
+            name: bars.take(slice(int(np.searchsorted(bars.closed_at, first)), None))
+            for name, bars in history.bars.items()
+        },
+        news=news[news["known_at"] > start - pd.Timedelta(days=1)].reset_index(drop=True),
+        macro=macro.reset_index(drop=True),
+    )
+
+
+def forge_future(history: History, cut: np.datetime64, generator: np.random.Generator) -> History:
+    """Return a history that is the same up to `cut` and quite different after it.
+
+    Prices follow another path with ten times the moves, volumes are redrawn, headlines and macro
+    values that were not yet known at `cut` say something else.
+    """
+    aware = pd.Timestamp(cut, tz="UTC")
+    return History(
+        bars={name: _forge_bars(bars, cut, generator) for name, bars in history.bars.items()},
+        news=_forge(history.news, "score", aware, generator),
+        macro=_forge(history.macro, "value", aware, generator),
+    )
+
+
+def _forge_bars(bars: Bars, cut: np.datetime64, generator: np.random.Generator) -> Bars:
+    first = int(np.searchsorted(bars.closed_at, cut, side="right"))
+    n = len(bars) - first
+    path = np.exp(np.cumsum(generator.normal(0.0, 0.05, n)))
+    factor = np.concatenate([np.ones(first), path])
+    size = np.concatenate([np.ones(first), generator.uniform(0.1, 10.0, n)])
+    prices = {name: getattr(bars, name) * factor for name in ("open", "high", "low", "close")}
+    return Bars(
+        instrument=bars.instrument,
+        timeframe=bars.timeframe,
+        closed_at=bars.closed_at,
+        volume=bars.volume * size,
+        **prices,
+    )
+
+
+def _forge(
+    frame: pd.DataFrame, column: str, cut: pd.Timestamp, generator: np.random.Generator
+) -> pd.DataFrame:
+    unknown = (frame["known_at"] > cut).to_numpy()
+    if not unknown.any():
+        return frame
+    values = frame[column].to_numpy(dtype=np.float64).copy()
+    values[unknown] = -values[unknown] + generator.normal(0.0, 0.3, int(unknown.sum()))
+    return frame.assign(**{column: values})

@@ -1,0 +1,143 @@
+"""Headlines as of each close: mean, count, decay-weighted mean, dispersion over four windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dexml.domain import Timeframe
+
+__all__ = ["NEWS_WINDOWS", "news_features", "once"]
+
+Floats = NDArray[np.float64]
+Times = NDArray[np.datetime64]
+
+_HOUR_NS = 3_600_000_000_000
+NEWS_WINDOWS = {"1h": 1, "6h": 6, "24h": 24, "7d": 168}
+_SAME_STORY = pd.Timedelta(hours=6)
+_SCALE = 1_000_000
+_PRIOR = 1.0
+
+
+def once(news: pd.DataFrame) -> pd.DataFrame:
+    """Drop headlines that repeat one known less than six hours before, in the order of `known_at`.
+
+    Two titles are the same if they differ only in case and white space.
+
+    Examples
+    --------
+    >>> at = pd.to_datetime(["2024-01-01T00:00Z", "2024-01-01T01:00Z", "2024-01-02T00:00Z"])
+    >>> titles = ["Bitcoin up", "BITCOIN  up", "Bitcoin up"]
+    >>> len(once(pd.DataFrame({"title": titles, "known_at": at, "published_at": at})))
+    2
+    """
+    ordered = news.sort_values(["known_at", "published_at", "title"], kind="stable")
+    title = ordered["title"].str.casefold().str.split().str.join(" ")
+    since = ordered["known_at"].groupby(title, sort=False).diff()
+    return ordered[~(since < _SAME_STORY)]
+
+
+def news_features(
+    news: pd.DataFrame, instrument: str | None, closed_at: Times, timeframe: Timeframe
+) -> dict[str, Floats]:
+    r"""Aggregate the headlines known at each close.
+
+    Parameters
+    ----------
+    news : DataFrame
+        Columns `NEWS_COLUMNS`, repeated headlines already dropped by `once`.
+    instrument : str or None
+        Take the headlines that name it; None takes all headlines.
+    closed_at : ndarray of datetime64[ns], shape (n_bars,)
+        Strictly increasing.
+    timeframe : Timeframe
+        Grid on which older headlines are decayed.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n_bars,)
+        `{mean,count,decay,dispersion}_{1h,6h,24h,7d}`. A mean of no headlines, and the dispersion
+        of fewer than two, is NaN.
+
+    Notes
+    -----
+    decay is :math:`\sum_j w_j s_j / (1 + \sum_j w_j)` with half-life a quarter of the window:
+    one imaginary neutral headline pulls the mean of few or old ones towards zero.
+    """
+    rows = _rows(news, instrument)
+    stamps = closed_at.astype("datetime64[ns]").astype(np.int64)
+    out: dict[str, Floats] = {}
+    for name, hours in NEWS_WINDOWS.items():
+        out |= {f"{key}_{name}": v for key, v in _moments(rows, stamps, hours).items()}
+        out[f"decay_{name}"] = _decayed_mean(rows, stamps, hours, timeframe.seconds * 10**9)
+    return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Rows:
+    known: NDArray[np.int64]  # nanoseconds, not decreasing
+    score: Floats
+
+
+def _rows(news: pd.DataFrame, instrument: str | None) -> _Rows:
+    if instrument is not None:
+        named = {text: instrument in text.split() for text in news["instruments"].unique()}
+        news = news[news["instruments"].map(named).astype(bool)]
+    known = news["known_at"].dt.tz_convert("UTC").dt.tz_localize(None)
+    return _Rows(
+        known=known.to_numpy().astype("datetime64[ns]").astype(np.int64),
+        score=np.ascontiguousarray(news["score"].to_numpy(dtype=np.float64)),
+    )
+
+
+# Running totals of integers are exact, so a window's sum does not depend on what came before it.
+def _moments(rows: _Rows, stamps: NDArray[np.int64], hours: int) -> dict[str, Floats]:
+    whole = np.rint(rows.score * _SCALE).astype(np.int64)
+    first = np.searchsorted(rows.known, stamps - hours * _HOUR_NS, side="right")
+    last = np.searchsorted(rows.known, stamps, side="right")
+    count = (last - first).astype(np.float64)
+    total, squares = (
+        (
+            np.concatenate([[0], np.cumsum(part)])[last]
+            - np.concatenate([[0], np.cumsum(part)])[first]
+        )
+        for part in (whole, whole * whole)
+    )
+    safe = np.maximum(count, 1.0)
+    mean = total / _SCALE / safe
+    variance = np.maximum(squares / float(_SCALE) ** 2 / safe - mean * mean, 0.0)
+    return {
+        "mean": np.where(count > 0, mean, np.nan),
+        "count": count,
+        "dispersion": np.where(count > 1, np.sqrt(variance), np.nan),
+    }
+
+
+def _decayed_mean(rows: _Rows, stamps: NDArray[np.int64], hours: int, step_ns: int) -> Floats:
+    grid = np.arange(stamps[0] - hours * _HOUR_NS, stamps[-1] + step_ns, step_ns)
+    cell = np.searchsorted(grid, rows.known, side="left")
+    inside = (cell > 0) & (cell < len(grid))
+    cell, known, score = cell[inside], rows.known[inside], rows.score[inside]
+    half_life_ns = hours * _HOUR_NS / 4.0
+    weight = np.exp2(-(grid[cell] - known) / half_life_ns)
+    n_steps = max(hours * _HOUR_NS // step_ns, 1)
+    top, bottom = (
+        _decayed_sum(
+            np.bincount(cell, weights=part, minlength=len(grid)).astype(np.float64),
+            n_steps,
+            step_ns / half_life_ns,
+        )
+        for part in (weight * score, weight)
+    )
+    at = np.searchsorted(grid, stamps, side="right") - 1
+    return (top / (bottom + _PRIOR))[at]
+
+
+def _decayed_sum(cells: Floats, n_steps: int, half_lives: float) -> Floats:
+    total = cells.copy()
+    for k in range(1, min(n_steps, len(cells))):
+        total[k:] += cells[:-k] * 0.5 ** (k * half_lives)
+    return total
