@@ -1,0 +1,1 @@
+"""Alembic scripts, one for each schema revision."""

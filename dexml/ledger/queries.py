@@ -1,0 +1,205 @@
+"""What readers may ask; everything comes back as plain values, oldest first."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Select, Table, select
+
+from dexml.errors import LedgerError
+from dexml.ledger import chain, tables
+from dexml.ledger.database import Database
+from dexml.ledger.rows import EventRow, OutboxRow, OutcomeRow, stamp
+from dexml.ledger.tables import CHAIN_COLUMNS
+
+__all__ = ["Queries"]
+
+PAGE = 500
+
+
+class Queries:
+    """The reading half of the ledger."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def run(self, run: str) -> dict[str, Any] | None:
+        """Return a run (run, at, config, seed), or None."""
+        return self._run(select(tables.runs).where(tables.runs.c.run == run))
+
+    def latest_run(self) -> dict[str, Any] | None:
+        """Return the run that was started last, or None."""
+        return self._run(select(tables.runs).order_by(tables.runs.c.number.desc()).limit(1))
+
+    def event_commands(self, run: str, event_id: str) -> list[str] | None:
+        """Return the commands that an event led to; None if it was not heard."""
+        heard = tables.events.c
+        rows = self._rows(
+            select(heard.commands).where(heard.run == run, heard.event_id == event_id)
+        )
+        return json.loads(rows[0]["commands"]) if rows else None
+
+    def events(self, run: str, after_seq: int = 0) -> Iterator[EventRow]:
+        """Yield the events of a run in the order in which they were heard."""
+        heard = tables.events.c
+        while True:
+            query = select(heard.number, heard.event_id, heard.event, heard.commands)
+            query = query.where(heard.run == run, heard.number > after_seq)
+            page = self._rows(query.order_by(heard.number).limit(PAGE))
+            for row in page:
+                after_seq, commands = row.pop("number"), json.loads(row.pop("commands"))
+                yield EventRow(seq=after_seq, commands=commands, **row)
+            if len(page) < PAGE:
+                return
+
+    def latest_snapshot(self, run: str) -> tuple[int, str] | None:
+        """Return (event number, state) of the newest snapshot, checked against its event.
+
+        Raises
+        ------
+        LedgerError
+            If the snapshot is not the one its event was committed with.
+        """
+        kept, heard = tables.snapshots.c, tables.events.c
+        joined = tables.snapshots.join(
+            tables.events, (kept.run == heard.run) & (kept.number == heard.number)
+        )
+        query = select(kept.number, kept.state, heard.snapshot_digest).select_from(joined)
+        rows = self._rows(query.where(kept.run == run).order_by(kept.number.desc()).limit(1))
+        if not rows:
+            return None
+        if hashlib.sha256(rows[0]["state"].encode()).hexdigest() != rows[0]["snapshot_digest"]:
+            raise LedgerError(
+                f"snapshot {rows[0]['number']} of run {run!r}",
+                "must be what was committed",
+                "changed",
+                "Halt, and restore the ledger from a backup.",
+            )
+        return rows[0]["number"], rows[0]["state"]
+
+    def outbox(self, run: str, limit: int = 100) -> list[OutboxRow]:
+        """Return the intents nobody has acted on, in the order of their events."""
+        box = tables.outbox.c
+        query = select(box.intent_id, box.intent).where(box.run == run, box.status == "waiting")
+        rows = self._rows(query.order_by(box.number, box.intent_id).limit(limit))
+        return [OutboxRow(**row) for row in rows]
+
+    def fills(self, run: str, after: int = 0) -> list[OutcomeRow]:
+        """Return the fills of a run after the outcome numbered `after`."""
+        done = tables.orders.c
+        return self._outcomes_of(run, done.number > after, done.kind == "fill")
+
+    def unheard_outcomes(self, run: str) -> list[OutcomeRow]:
+        """Return what became of intents and has not yet been committed as an event."""
+        done, heard = tables.orders.c, tables.events.c
+        known = select(1).where(heard.run == run, heard.event_id == done.event_id)
+        return self._outcomes_of(run, ~known.correlate(tables.orders).exists())
+
+    def forecasts(self, run: str, closed_at: datetime | str) -> list[dict[str, Any]]:
+        """Return the forecasts made at a bar's close, by instrument and target."""
+        made = tables.forecasts
+        query = _own(made).where(made.c.run == run, made.c.closed_at == stamp(closed_at))
+        return self._rows(query.order_by(made.c.instrument, made.c.target))
+
+    def outcomes(self, run: str) -> list[dict[str, Any]]:
+        """Return labels with the probability and model that forecast them, by time."""
+        known, made = tables.outcomes.c, tables.forecasts.c
+        same = [known[name] == made[name] for name in ("run", "closed_at", "instrument", "target")]
+        query = select(
+            known.instrument,
+            known.closed_at,
+            known.target,
+            known.label,
+            made.probability,
+            made.model,
+        ).where(*same, known.run == run)
+        return self._rows(query.order_by(known.closed_at, known.instrument, known.target))
+
+    def equity(self, run: str, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return the marks of the book (the newest `limit` of them)."""
+        return self._newest(tables.equity, run, limit)
+
+    def decisions(self, run: str, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return the decisions (the newest `limit` of them)."""
+        return self._newest(tables.decisions, run, limit)
+
+    def alerts(self, run: str, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return the alerts (the newest `limit` of them)."""
+        return self._newest(tables.alerts, run, limit)
+
+    def trades(self, run: str, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return the fills with their price (decimal text, quote per base) and reason."""
+        rows = self._newest(tables.fills, run, limit)
+        wanted = tables.intents.c
+        reasons = self._rows(select(wanted.intent_id, wanted.reason).where(wanted.run == run))
+        reason_of = {row["intent_id"]: row["reason"] for row in reasons}
+        for row in rows:
+            row["price"] = format(Decimal(row["quote"]) / Decimal(row["base"]), "f")
+            row["reason"] = reason_of[row["intent_id"]]
+        return rows
+
+    def models(self) -> list[dict[str, Any]]:
+        """Return the model versions: digest, target, manifest (JSON text), status."""
+        known = tables.models.c
+        query = select(known.digest, known.target, known.manifest, known.status)
+        return self._rows(query.order_by(known.number))
+
+    def token(self, id: str) -> dict[str, Any] | None:
+        """Return a token's record (id, sha256, scopes, expires_at, revoked), or None."""
+        rows = self._rows(select(tables.tokens).where(tables.tokens.c.id == id))
+        return _token(rows[0]) if rows else None
+
+    def tokens(self) -> list[dict[str, Any]]:
+        """Return the records of all tokens."""
+        return [_token(row) for row in self._rows(select(tables.tokens).order_by("id"))]
+
+    def streams(self) -> list[str]:
+        """Return the names of the writer streams."""
+        with self._database.reading() as connection:
+            return [head.stream for head in chain.heads(connection)]
+
+    def verify_chain(self, stream: str) -> None:
+        """Check every row of a stream against its hash chain.
+
+        Raises
+        ------
+        LedgerError
+            Naming the first row that was changed, added or removed.
+        """
+        with self._database.reading() as connection:
+            chain.verify(connection, stream)
+
+    def _rows(self, query: Select[Any]) -> list[dict[str, Any]]:
+        with self._database.reading() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def _run(self, query: Select[Any]) -> dict[str, Any] | None:
+        rows = self._rows(query)
+        if not rows:
+            return None
+        rows[0].pop("number")
+        return {**rows[0], "config": json.loads(rows[0]["config"])}
+
+    def _outcomes_of(self, run: str, *conditions: Any) -> list[OutcomeRow]:
+        done = tables.orders.c
+        query = select(done.number, done.intent_id, done.kind, done.event_id, done.outcome)
+        rows = self._rows(query.where(done.run == run, *conditions).order_by(done.number))
+        return [OutcomeRow(**{**row, "outcome": json.loads(row["outcome"])}) for row in rows]
+
+    def _newest(self, table: Table, run: str, limit: int | None) -> list[dict[str, Any]]:
+        query = _own(table).where(table.c.run == run).order_by(table.c.seq.desc()).limit(limit)
+        return self._rows(query)[::-1]
+
+
+def _own(table: Table) -> Select[Any]:
+    hidden = {*CHAIN_COLUMNS, "run"}
+    return select(*(column for column in table.c if column.name not in hidden))
+
+
+def _token(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "scopes": row["scopes"].split(), "revoked": bool(row["revoked"])}

@@ -1,0 +1,306 @@
+"""What writers may do: each call is one transaction under the epoch of its stream."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Table, delete, func, insert, select, update
+
+from dexml.errors import LedgerError
+from dexml.events import SCHEMA_VERSION
+from dexml.ledger import tables
+from dexml.ledger.chain import Appender, Head, heads, read_head
+from dexml.ledger.database import Database
+from dexml.ledger.rows import Row, StepRows, canonical, shaped
+
+__all__ = ["Writer"]
+
+KEPT_SNAPSHOTS = 3
+_EVENT_OF = {"fill": "filled", "failed": "order_failed"}
+_FILL_KEYS = ("instrument", "side", "base", "quote", "gas", "filled_at")
+
+
+class Writer:
+    """The writing half of the ledger."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def start_run(self, run: str, at: datetime, config: Row, seed: int) -> bool:
+        """Record a run; False if it is there already, with the same configuration and seed."""
+        values = {"run": run, "at": at, "config": canonical(config), "seed": seed}
+        with self._database.writing() as connection:
+            kept = connection.execute(
+                select(tables.runs.c.config, tables.runs.c.seed).where(tables.runs.c.run == run)
+            ).one_or_none()
+            if kept is None:
+                number = _next_number(connection, tables.runs)
+                row = shaped(tables.runs, {**values, "number": number})
+                connection.execute(insert(tables.runs), row)
+                return True
+        if (kept.config, kept.seed) != (values["config"], seed):
+            raise LedgerError(
+                f"run {run!r}", "must keep its configuration", "another", "Name a new run."
+            )
+        return False
+
+    def acquire_epoch(self, stream: str, holder: str) -> int:
+        """Take a stream over: from now on every older owner is refused. Return the new epoch.
+
+        The heads of all other streams are anchored in the row that records it.
+        """
+        with self._database.writing() as connection:
+            head = read_head(connection, stream)
+            epoch = 1 if head is None else head.epoch + 1
+            _set_owner(connection, stream, holder, epoch, new=head is None)
+            others = {h.stream: [h.seq, h.digest] for h in heads(connection) if h.stream != stream}
+            appender = Appender(connection, stream, epoch)
+            appender.append(tables.epochs, {"holder": holder, "anchors": canonical(others)})
+            appender.flush()
+        return epoch
+
+    def commit_event(
+        self,
+        stream: str,
+        epoch: int,
+        run: str,
+        event_id: str,
+        event: str,
+        commands: Sequence[str],
+        rows: StepRows,
+        snapshot: str | None = None,
+    ) -> bool:
+        """Record an event with all it led to, or nothing: False if it was heard before.
+
+        Parameters
+        ----------
+        event, snapshot : str
+            Records as JSON text; the snapshot is the state after the event.
+        commands : sequence of str
+            Records as JSON text, kept byte by byte.
+
+        Raises
+        ------
+        StaleEpoch
+            If the stream has a newer owner.
+        LedgerError
+            If a row is malformed or its id was used by another event.
+        """
+        with self._appending(stream, epoch) as appender:
+            if _exists(appender.connection, tables.events, run=run, event_id=event_id):
+                return False
+            number = _next_number(appender.connection, tables.events, run)
+            heard = {
+                "run": run,
+                "number": number,
+                "event_id": event_id,
+                "schema_version": SCHEMA_VERSION,
+                "event": event,
+                "commands": canonical(list(commands)),
+                "snapshot_digest": None if snapshot is None else _sha256(snapshot),
+            }
+            appender.append(tables.events, heard)
+            for table, row in rows.by_table():
+                appender.append(table, {**row, "run": run})
+            _queue(appender.connection, run, number, rows.intents)
+            if snapshot is not None:
+                _keep_snapshot(appender.connection, run, number, snapshot)
+        return True
+
+    def commit_fill(
+        self,
+        stream: str,
+        epoch: int,
+        run: str,
+        intent_id: str,
+        outcome: Mapping[str, Any],
+        kind: Literal["fill", "failed"],
+    ) -> bool:
+        """Record what became of an intent and take it from the outbox; False if it is known.
+
+        Parameters
+        ----------
+        outcome : mapping
+            JSON-able. For a fill it is, or holds at any depth, the fields of `domain.Fill`.
+        """
+        if kind not in _EVENT_OF:
+            raise LedgerError("outcome kind", "must be fill or failed", kind, "Name one of both.")
+        with self._appending(stream, epoch) as appender:
+            connection = appender.connection
+            if _exists(connection, tables.orders, run=run, intent_id=intent_id):
+                return False
+            _close_intent(connection, run, intent_id)
+            order = {
+                "run": run,
+                "number": _next_number(connection, tables.orders, run),
+                "intent_id": intent_id,
+                "kind": kind,
+                "event_id": f"{_EVENT_OF[kind]}:{intent_id}",
+                "outcome": canonical(outcome),
+            }
+            appender.append(tables.orders, order)
+            if kind == "fill":
+                fill = _fill_fields(outcome, intent_id)
+                appender.append(tables.fills, {**fill, "run": run, "intent_id": intent_id})
+        return True
+
+    def add_forecasts(self, stream: str, epoch: int, run: str, rows: Sequence[Row]) -> int:
+        """Record forecasts (fields of `domain.Forecast`); the first of a key stands.
+
+        Returns
+        -------
+        int
+            How many were new by (run, instrument, closed_at, target).
+        """
+        return self._add_once(tables.forecasts, stream, epoch, run, rows)
+
+    def add_outcomes(self, stream: str, epoch: int, run: str, rows: Sequence[Row]) -> int:
+        """Record labels (instrument, closed_at, target, label); the first of a key stands."""
+        return self._add_once(tables.outcomes, stream, epoch, run, rows)
+
+    def add_model(self, digest: str, target: str, manifest: str, status: str) -> None:
+        """Record a model version, or give a known one another status."""
+        key = (tables.models.c.digest == digest) & (tables.models.c.target == target)
+        with self._database.writing() as connection:
+            if connection.execute(update(tables.models).where(key).values(status=status)).rowcount:
+                return
+            row = {"digest": digest, "target": target, "manifest": manifest, "status": status}
+            number = _next_number(connection, tables.models)
+            connection.execute(
+                insert(tables.models), shaped(tables.models, {**row, "number": number})
+            )
+
+    def add_token(
+        self, id: str, sha256: str, scopes: Sequence[str], expires_at: datetime | str | None
+    ) -> None:
+        """Record an access token by the hash of its secret."""
+        row = {"id": id, "sha256": sha256, "scopes": " ".join(scopes), "revoked": 0}
+        with self._database.writing() as connection:
+            values = shaped(tables.tokens, {**row, "expires_at": expires_at})
+            connection.execute(insert(tables.tokens), values)
+
+    def revoke_token(self, id: str) -> bool:
+        """Refuse a token from now on; False if there is none of that id."""
+        with self._database.writing() as connection:
+            revoked = update(tables.tokens).where(tables.tokens.c.id == id).values(revoked=1)
+            return connection.execute(revoked).rowcount == 1
+
+    @contextmanager
+    def _appending(self, stream: str, epoch: int) -> Iterator[Appender]:
+        with self._database.writing() as connection:
+            appender = Appender(connection, stream, epoch)
+            yield appender
+            appender.flush()
+
+    def _add_once(
+        self, table: Table, stream: str, epoch: int, run: str, rows: Sequence[Row]
+    ) -> int:
+        added: set[tuple[Any, ...]] = set()
+        with self._appending(stream, epoch) as appender:
+            for row in rows:
+                values = shaped(table, {**row, "run": run})
+                names = ("run", "closed_at", "instrument", "target")
+                key = {name: values[name] for name in names}
+                known = tuple(key.values()) in added
+                if not known and not _exists(appender.connection, table, **key):
+                    appender.append(table, values)
+                    added.add(tuple(key.values()))
+        return len(added)
+
+
+def _set_owner(connection: Connection, stream: str, holder: str, epoch: int, *, new: bool) -> None:
+    if new:
+        head = Head(stream=stream, epoch=epoch, holder=holder)
+        values = {name: getattr(head, name) for name in Head.__slots__}
+        connection.execute(insert(tables.streams), values)
+        return
+    mine = update(tables.streams).where(tables.streams.c.stream == stream)
+    connection.execute(mine.values(epoch=epoch, holder=holder))
+
+
+def _exists(connection: Connection, table: Table, **key: Any) -> bool:
+    query = select(1).where(*(table.c[name] == value for name, value in key.items()))
+    return connection.execute(query).first() is not None
+
+
+def _next_number(connection: Connection, table: Table, run: str | None = None) -> int:
+    query = select(func.max(table.c.number))
+    if run is not None:
+        query = query.where(table.c.run == run)
+    return int(connection.execute(query).scalar() or 0) + 1
+
+
+def _queue(connection: Connection, run: str, number: int, intents: Sequence[Row]) -> None:
+    rows = [
+        {
+            "run": run,
+            "intent_id": intent["intent_id"],
+            "number": number,
+            "intent": canonical(_plain(intent)),
+            "status": "waiting",
+        }
+        for intent in intents
+    ]
+    if rows:
+        connection.execute(insert(tables.outbox), rows)
+
+
+def _plain(intent: Row) -> dict[str, Any]:
+    texts = {name: value for name, value in intent.items()}
+    for name, value in texts.items():
+        if isinstance(value, Decimal):
+            texts[name] = str(value)
+        elif isinstance(value, datetime):
+            texts[name] = value.isoformat()
+    return texts
+
+
+def _close_intent(connection: Connection, run: str, intent_id: str) -> None:
+    waiting = (tables.outbox.c.run == run) & (tables.outbox.c.intent_id == intent_id)
+    closed = connection.execute(update(tables.outbox).where(waiting).values(status="done"))
+    if closed.rowcount != 1:
+        raise LedgerError(
+            f"intent {intent_id!r} of run {run!r}",
+            "must be in the outbox",
+            "unknown",
+            "Act only on intents that were committed.",
+        )
+
+
+def _keep_snapshot(connection: Connection, run: str, number: int, state: str) -> None:
+    kept = tables.snapshots
+    connection.execute(insert(kept), {"run": run, "number": number, "state": state})
+    newest = select(kept.c.number).where(kept.c.run == run).order_by(kept.c.number.desc())
+    numbers = connection.execute(newest.limit(KEPT_SNAPSHOTS)).scalars().all()
+    connection.execute(delete(kept).where(kept.c.run == run, kept.c.number < numbers[-1]))
+
+
+def _fill_fields(outcome: Mapping[str, Any], intent_id: str) -> dict[str, Any]:
+    fill = _find_fill(json.loads(canonical(outcome)))
+    if fill is None or fill.get("intent_id", intent_id) != intent_id:
+        raise LedgerError(
+            f"fill of intent {intent_id!r}",
+            f"must hold its own {', '.join(_FILL_KEYS)}",
+            canonical(outcome)[:200],
+            "Give the record of a `Fill`.",
+        )
+    return {name: fill[name] for name in _FILL_KEYS}
+
+
+def _find_fill(value: object) -> dict[str, Any] | None:
+    # a record may frame the fill (event, schema version); its keys tell it apart
+    if not isinstance(value, dict):
+        return None
+    if value.keys() >= set(_FILL_KEYS):
+        return value
+    return next((found for inner in value.values() if (found := _find_fill(inner))), None)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
