@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from dexml.domain import Timeframe, to_datetime
-from dexml.errors import ActorNotReady
+from dexml.errors import ActorNotReady, DataError
 
 if TYPE_CHECKING:
     from dexml.data.exchange import ExchangeFeed, FeedUpdate, Hole
-    from dexml.data.macro import MacroFeed
-    from dexml.data.news import NewsFeed
+    from dexml.data.macro import MacroFeed, MacroUpdate
+    from dexml.data.news import NewsFeed, Stories
     from dexml.data.store import Store
 
 __all__ = ["ContextActor", "ContextReport", "FeedActor", "FeedReport"]
@@ -174,24 +174,92 @@ class ContextActor:
         self._news: NewsFeed | None = None
         self._macro: MacroFeed | None = None
         self._read_at: dict[str, datetime] = {}
-        self._headlines: pd.DataFrame | None = None
-        self._values: pd.DataFrame | None = None
+        self._stories: Stories | None = None
+        self._values: dict[tuple[str, pd.Timestamp], float] = {}
 
     def start(self, epoch: int) -> None:
         """Open the store and the sources, and recall what is stored."""
         from dexml.data.macro import MacroFeed
-        from dexml.data.news import NewsFeed
+        from dexml.data.news import NewsFeed, Stories
         from dexml.data.store import Store
-        from dexml.domain import empty_macro, empty_news
 
-        self._store = Store(self._storage_root)
+        self._store, self._stories = Store(self._storage_root), Stories()
+        self._read_at, self._values = {}, {}
         if self._news_url is not None:
             self._news = NewsFeed(self._news_url, self._instruments)
         if self._macro_url is not None:
             self._macro = MacroFeed(self._macro_url, self._series)
-        self._headlines, self._values, self._read_at = empty_news(), empty_macro(), {}
+        stored = self._store.history((), (), Timeframe.H1)
+        self._recall(stored.news, stored.macro, self._stories)
         self._epoch = epoch
 
     def health(self) -> dict[str, Any]:
-        """Return the epoch (None before `start`) and when each source was last read."""
+        """Return the epoch (None before `start`) and until when each source is known."""
         return {"epoch": self._epoch, "read_at": dict(self._read_at)}
+
+    def poll(self) -> ContextReport:
+        """Store the headlines and values that are new; the first visit takes all there are."""
+        if self._store is None or self._stories is None or self._epoch is None:
+            raise _not_ready("context feed")
+        failed: dict[str, str] = {}
+        n_news = self._poll_news(self._store, self._stories, failed)
+        n_macro = self._poll_macro(self._store, failed)
+        return ContextReport(n_news=n_news, n_macro=n_macro, failed=failed)
+
+    def _recall(self, news: pd.DataFrame, macro: pd.DataFrame, stories: Stories) -> None:
+        stories.recall(news)
+        if len(news):
+            self._read_at["news"] = news["known_at"].max().to_pydatetime()
+        macro = macro.sort_values("known_at", kind="stable")
+        self._remember(macro)
+        for series, known_at in zip(macro["series"], macro["known_at"], strict=True):
+            self._read_at[series] = known_at.to_pydatetime()
+
+    def _poll_news(self, store: Store, stories: Stories, failed: dict[str, str]) -> int:
+        if self._news is None:
+            return 0
+        try:
+            update = self._news.fetch(self._read_at.get("news"))
+        except DataError as error:
+            failed["news"] = str(error)
+            return 0
+        fresh = stories.fold(update.news)
+        if len(fresh):
+            store.append_news(fresh)
+        self._read_at["news"] = update.fetched_at
+        return len(fresh)
+
+    def _poll_macro(self, store: Store, failed: dict[str, str]) -> int:
+        if self._macro is None:
+            return 0
+        update = self._macro.fetch()
+        failed |= update.failed
+        fresh = self._fresh(update)
+        if len(fresh):
+            store.append_macro(fresh)
+        self._remember(fresh)
+        self._read_at |= update.fetched_at
+        return len(fresh)
+
+    def _remember(self, macro: pd.DataFrame) -> None:
+        keys = zip(macro["series"], macro["period_at"], strict=True)
+        self._values.update(zip(keys, macro["value"], strict=True))
+
+    def _fresh(self, update: MacroUpdate) -> pd.DataFrame:
+        rows = update.macro
+        stored = [
+            self._values.get(key) for key in zip(rows["series"], rows["period_at"], strict=True)
+        ]
+        new = [old != value for old, value in zip(stored, rows["value"], strict=True)]
+        revised = [old is not None for old in stored]
+        fresh = rows.assign(revised=revised)[pd.Series(new, index=rows.index, dtype=bool)]
+        # what claims to be older than the last visit was not there then: it is known from now
+        read_at = pd.to_datetime(fresh["series"].map(self._read_at), utc=True)
+        late = fresh["revised"] | (fresh["known_at"] <= read_at)
+        now = pd.to_datetime(fresh["series"].map(dict(update.fetched_at)), utc=True)
+        known_at = fresh["known_at"].where(~late, now.dt.as_unit("ns"))
+        return fresh.assign(known_at=known_at).drop(columns="revised").reset_index(drop=True)
+
+
+def _not_ready(subject: str) -> ActorNotReady:
+    return ActorNotReady(subject, "must be started first", "not started", "Call start(epoch).")

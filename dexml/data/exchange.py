@@ -139,9 +139,7 @@ class ExchangeFeed:
         if "_driver" in self.__dict__:
             self._driver.session.close()
 
-    def _update(
-        self, since: Mapping[str, datetime | None], until: datetime | None
-    ) -> FeedUpdate:
+    def _update(self, since: Mapping[str, datetime | None], until: datetime | None) -> FeedUpdate:
         update = FeedUpdate(closed={}, prices={}, holes={}, refused={}, failed={})
         for name, start in since.items():
             try:

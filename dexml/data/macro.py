@@ -67,9 +67,7 @@ class MacroFeed:
         rows = [frame for frame in frames if len(frame)]
         table = pd.concat(rows) if rows else empty_macro()
         ordered = table.sort_values(["known_at", "series"], ignore_index=True)
-        return MacroUpdate(
-            macro=ordered[list(MACRO_COLUMNS)], fetched_at=fetched_at, failed=failed
-        )
+        return MacroUpdate(macro=ordered[list(MACRO_COLUMNS)], fetched_at=fetched_at, failed=failed)
 
     def _read(self, name: str) -> tuple[pd.DataFrame, datetime]:
         if name == FEAR_GREED:
@@ -111,7 +109,8 @@ def _checked(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     except (TypeError, ValueError) as error:
         raise _unreadable(name, error) from error
     sound = np.isfinite(frame["value"]) & (frame["known_at"] >= frame["period_at"])
-    return frame[sound].assign(series=name)
+    kept: pd.DataFrame = frame[sound].assign(series=name)
+    return kept
 
 
 def _date(name: str, headers: Mapping[str, str]) -> datetime:

@@ -16,7 +16,7 @@ from dexml.data.http import NotAnswered, Patience, answered_at, get
 from dexml.domain import NEWS_COLUMNS, empty_news
 from dexml.errors import DataError
 
-__all__ = ["NewsFeed", "NewsUpdate", "SentimentScorer", "VaderScorer", "fold_duplicates"]
+__all__ = ["NewsFeed", "NewsUpdate", "SentimentScorer", "Stories", "VaderScorer"]
 
 ALIASES: Mapping[str, str] = {
     "BITCOIN": "BTC",
@@ -125,7 +125,7 @@ class NewsFeed:
         rows = [self._row(entry, since, fetched_at) for entry in parsed.entries]
         kept = [row for row in rows if row is not None]
         return NewsUpdate(
-            news=fold_duplicates(_table(kept)),
+            news=Stories().fold(_table(kept)),
             fetched_at=fetched_at,
             n_refused=len(rows) - len(kept),
         )
@@ -161,12 +161,44 @@ class NewsFeed:
         return " ".join(name for name, names in self._words.items() if names & words)
 
 
-def fold_duplicates(news: pd.DataFrame) -> pd.DataFrame:
-    """Keep the first of headlines that say the same within a day, ordered by `known_at`."""
-    news = news.sort_values(["known_at", "title", "source"], ignore_index=True)
-    story = news["title"].str.casefold().str.replace(r"\W+", " ", regex=True).str.strip()
-    age = news["known_at"].groupby(story).diff()
-    return news[~(age <= _SAME_STORY)].reset_index(drop=True)
+class Stories:
+    """Remember which headlines were kept, so that a story told again within a day counts once.
+
+    Examples
+    --------
+    >>> at = pd.to_datetime(["2024-01-01 10:00", "2024-01-01 11:00"], utc=True)
+    >>> news = pd.DataFrame({"title": ["Bitcoin falls!", "BITCOIN falls"], "known_at": at})
+    >>> len(Stories().fold(news))
+    1
+    """
+
+    def __init__(self) -> None:
+        self._told: dict[str, pd.Timestamp] = {}
+
+    def recall(self, news: pd.DataFrame) -> None:
+        """Remember headlines that are already stored."""
+        for story, at in zip(_stories(news), news["known_at"], strict=True):
+            self._told[story] = at
+
+    def fold(self, news: pd.DataFrame) -> pd.DataFrame:
+        """Return the headlines that are new, ordered by `known_at`, and remember them."""
+        news = news.sort_values("known_at", kind="stable", ignore_index=True)
+        kept = [
+            self._is_new(story, at)
+            for story, at in zip(_stories(news), news["known_at"], strict=True)
+        ]
+        return news[pd.Series(kept, dtype=bool)].reset_index(drop=True)
+
+    def _is_new(self, story: str, at: pd.Timestamp) -> bool:
+        told = self._told.get(story)
+        if told is not None and abs(at - told) <= _SAME_STORY:
+            return False
+        self._told[story] = at
+        return True
+
+
+def _stories(news: pd.DataFrame) -> list[str]:
+    return [re.sub(r"\W+", " ", title).strip().casefold() for title in news["title"]]
 
 
 def _words(instruments: Sequence[str]) -> dict[str, set[str]]:

@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import urlparse
 
 from dexml.data.http import NotAnswered
-from dexml.errors import ConfigError
+from dexml.errors import ConfigError, DataError
 
-__all__ = ["VENUES", "Venue", "open_driver", "raw_rows", "venue_named"]
+__all__ = ["VENUES", "Venue", "open_driver", "raw_rows", "translated", "venue_named"]
 
 MAX_ANSWER_BYTES = 8 << 20
 
@@ -87,6 +87,7 @@ def open_driver(venue: Venue, url: str | None, timeout_s: float) -> Any:
     driver = getattr(ccxt, venue.name)(
         {"timeout": int(timeout_s * 1_000), "session": session, "enableRateLimit": not _local(url)}
     )
+    driver.enableLastJsonResponse = True  # ccxt's own rows do not tell an error page from no bars
     driver.options["fetchMarkets"] = {"types": ["spot"]}
     if url is not None:
         driver.urls["api"]["public"] = url.rstrip("/") + venue.path
@@ -122,8 +123,6 @@ def _kraken_rows(answer: Any) -> Any:
 def translated(read: Callable[[], Any], subject: str) -> Any:
     """Run a call of the driver; its faults come out as `NotAnswered` or `DataError`."""
     import ccxt
-
-    from dexml.errors import DataError
 
     try:
         return read()

@@ -36,7 +36,8 @@ class ExchangeServers:
     --------
     >>> from datetime import UTC, datetime
     >>> from dexml.clock import SimulatedClock
-    >>> with ExchangeServers(History(bars={}), SimulatedClock(datetime(2024, 1, 1, tzinfo=UTC))) as servers:
+    >>> clock = SimulatedClock(datetime(2024, 1, 1, tzinfo=UTC))
+    >>> with ExchangeServers(History(bars={}), clock) as servers:
     ...     sorted(servers.urls)
     ['binance', 'coinbaseexchange', 'kraken', 'macro', 'news']
     """

@@ -25,7 +25,7 @@ HEAD = (
 
 
 def news_routes(history: History, clock: Clock) -> list[web.RouteDef]:
-    """Return `/news.rss?since=ISO`: the headlines known now and not yet at `since`, newest first."""
+    """Return `/news.rss?since=ISO`: headlines known now and not yet at `since`, newest first."""
     news = history.news.sort_values("known_at", kind="stable")
 
     async def feed(request: web.Request) -> web.Response:

@@ -96,7 +96,7 @@ class LocalServers:
             await runner.setup()
             self._runners.append(runner)
             await web.TCPSite(runner, "127.0.0.1", 0).start()
-            self._urls[name] = "http://127.0.0.1:{}".format(runner.addresses[0][1])
+            self._urls[name] = f"http://127.0.0.1:{runner.addresses[0][1]}"
 
     async def _stop(self) -> None:
         for runner in self._runners:
