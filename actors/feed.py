@@ -189,8 +189,7 @@ class ContextActor:
             self._news = NewsFeed(self._news_url, self._instruments)
         if self._macro_url is not None:
             self._macro = MacroFeed(self._macro_url, self._series)
-        stored = self._store.history((), (), Timeframe.H1)
-        self._recall(stored.news, stored.macro, self._stories)
+        self._recall(self._store.news(), self._store.macro(), self._stories)
         self._epoch = epoch
 
     def health(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Protocol
@@ -122,7 +122,7 @@ class NewsFeed:
             raise NotAnswered(
                 self._url, "must be a dated RSS feed", answer.body[:60], "Check the address."
             )
-        rows = [self._row(entry, since, fetched_at) for entry in parsed.entries]
+        rows = [self._row(entry, since, fetched_at) for entry in reversed(parsed.entries)]
         kept = [row for row in rows if row is not None]
         return NewsUpdate(
             news=Stories().fold(_table(kept)),
@@ -148,15 +148,17 @@ class NewsFeed:
     def _known_at(
         self, entry: Any, published_at: pd.Timestamp, since: datetime | None, fetched_at: datetime
     ) -> pd.Timestamp:
-        now = pd.Timestamp(fetched_at)
-        told = _instant(entry.get("updated")) if entry.get("updated") else None
-        if since is None:
-            return max(published_at, told) if told else published_at + self._lag
-        honest = told is not None and told > pd.Timestamp(since)
-        return max(published_at, told) if told is not None and honest else now
+        # feedparser's own `get` would answer with the publication where no update is told
+        now, told = pd.Timestamp(fetched_at), _instant(dict.get(entry, "updated"))
+        if since is not None and (told is None or told <= pd.Timestamp(since)):
+            return now
+        return min(now, published_at + self._lag if told is None else max(published_at, told))
 
     def _named(self, title: str, tags: Iterable[Any]) -> str:
         terms = [str(tag.get("term", "")).upper() for tag in tags]
+        exact = [term for term in terms if term in self._words]
+        if exact:
+            return " ".join(exact)
         words = {*terms, *re.findall(r"[A-Z0-9]+", title.upper())}
         return " ".join(name for name, names in self._words.items() if names & words)
 
@@ -215,9 +217,9 @@ def _instant(text: str | None) -> pd.Timestamp | None:
         stamp = pd.Timestamp(text) if text and text[:4].isdigit() else _rfc(text)
     except (TypeError, ValueError):
         return None
-    if stamp is None or stamp is pd.NaT:
+    if stamp is None or pd.isna(stamp):
         return None
-    return stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert(UTC)
+    return stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")
 
 
 def _rfc(text: str | None) -> pd.Timestamp | None:

@@ -90,7 +90,7 @@ class Book:
         bars, closed_end = self._bars[instrument], min(end, n_closed)
         stamps = self._opened_s[instrument][start:closed_end].tolist()
         columns = [getattr(bars, name)[start:closed_end].tolist() for name in PRICE_COLUMNS]
-        rows = [Candle(*row, True) for row in zip(stamps, *columns, strict=True)]
+        rows = [Candle._make((*row, True)) for row in zip(stamps, *columns, strict=True)]
         if start <= n_closed < end:  # all that is known of the open bar is its first price
             price = float(bars.open[n_closed])
             opened = int(self._opened_s[instrument][n_closed])

@@ -39,7 +39,7 @@ def news_routes(history: History, clock: Clock) -> list[web.RouteDef]:
     return [web.get("/news.rss", feed)]
 
 
-def _item(key: Hashable, row: dict[str, Any]) -> str:
+def _item(key: Hashable, row: dict[Hashable, Any]) -> str:
     categories = "".join(f"<category>{escape(c)}</category>" for c in row["instruments"].split())
     return (
         f"<item><title>{escape(row['title'])}</title><guid isPermaLink='false'>{key}</guid>"
