@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from actors.feed import ContextActor, FeedActor
+from dexml.clock import SimulatedClock
+from dexml.data.store import Store
+from dexml.domain import MACRO_COLUMNS, NEWS_COLUMNS, PRICE_COLUMNS, Bars, History, Timeframe
+from dexml.errors import ActorNotReady
+from dexml.simulation.exchanges import ExchangeServers
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+NAMES = ("BTC/USDT", "ETH/USDT")
+VENUES = ("binance", "kraken", "coinbaseexchange")
+
+
+def some_bars(name: str, n_bars: int, seed: int) -> Bars:
+    generator = np.random.default_rng(seed)
+    close = 100 * np.exp(np.cumsum(0.01 * generator.standard_normal(n_bars)))
+    open_ = np.concatenate([[100.0], close[:-1]])
+    stamps = np.datetime64("2024-01-01T01:00", "ns") + np.arange(n_bars) * np.timedelta64(1, "h")
+    return Bars(
+        instrument=name,
+        timeframe=Timeframe.H1,
+        closed_at=stamps,
+        open=open_,
+        high=np.maximum(open_, close) * 1.001,
+        low=np.minimum(open_, close) * 0.999,
+        close=close,
+        volume=generator.gamma(2.0, 10.0, n_bars),
+    )
+
+
+def some_news() -> pd.DataFrame:
+    published = pd.date_range(START, periods=60, freq="20min").as_unit("ns")
+    frame = pd.DataFrame({"published_at": published, "source": "Wire", "score": 0.0})
+    frame["known_at"] = published + pd.Timedelta("90s")
+    frame["title"] = [f"Ledger entry {n}" for n in range(60)]
+    frame["instruments"] = ["BTC/USDT", "ETH/USDT", ""] * 20
+    return frame[list(NEWS_COLUMNS)]
+
+
+def some_macro() -> pd.DataFrame:
+    days = pd.date_range(START - timedelta(days=5), periods=10, freq="D").as_unit("ns")
+    frame = pd.DataFrame({"series": "vix", "period_at": days, "value": np.arange(10) / 3})
+    frame["known_at"] = days + pd.Timedelta("31h")
+    return frame[list(MACRO_COLUMNS)]
+
+
+@pytest.fixture
+def history() -> History:
+    bars = {name: some_bars(name, 500, seed) for seed, name in enumerate(NAMES)}
+    return History(bars=bars, news=some_news(), macro=some_macro())
+
+
+@pytest.fixture
+def clock() -> SimulatedClock:
+    return SimulatedClock(START + 400 * HOUR)
+
+
+@pytest.fixture
+def urls(history: History, clock: SimulatedClock) -> Iterator[dict[str, str]]:
+    with ExchangeServers(history, clock) as servers:
+        yield servers.urls
+
+
+def feed_on(urls: dict[str, str], venue: str, folder: Path, epoch: int = 1) -> FeedActor:
+    actor = FeedActor(venue, urls[venue], NAMES, Timeframe.H1, folder)
+    actor.start(epoch)
+    return actor
+
+
+def assert_stored(folder: Path, venue: str, history: History, n_bars: int) -> None:
+    for name in NAMES:
+        stored = Store(folder).bars(venue, name, Timeframe.H1)
+        wanted = history.bars[name].take(slice(0, n_bars))
+        assert np.array_equal(stored.closed_at, wanted.closed_at)
+        for column in PRICE_COLUMNS:
+            assert getattr(stored, column).tobytes() == getattr(wanted, column).tobytes()
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_backfill_and_polls_store_exactly_the_closed_bars(
+    venue: str, urls: dict[str, str], tmp_path: Path, history: History, clock: SimulatedClock
+) -> None:
+    actor = feed_on(urls, venue, tmp_path)
+    assert actor.backfill(START, clock.now()).n_new == 800
+    for n_bars in range(401, 405):
+        clock.advance(HOUR)
+        report = actor.poll()
+        assert (report.n_new, report.closed_at, report.behind) == (2, clock.now(), ())
+        assert report.prices == {name: history.bars[name].open[n_bars] for name in NAMES}
+    assert_stored(tmp_path, venue, history, 404)
+
+
+def test_the_second_time_changes_nothing(
+    urls: dict[str, str], tmp_path: Path, history: History, clock: SimulatedClock
+) -> None:
+    actor = feed_on(urls, "binance", tmp_path)
+    reports = [actor.backfill(START, clock.now()), actor.backfill(START, clock.now()), actor.poll()]
+    assert [report.n_new for report in reports] == [800, 0, 0]
+    assert_stored(tmp_path, "binance", history, 400)
+
+
+def test_a_restarted_feed_fetches_what_it_missed_first(
+    urls: dict[str, str], tmp_path: Path, history: History, clock: SimulatedClock
+) -> None:
+    feed_on(urls, "binance", tmp_path).backfill(START, clock.now())
+    clock.advance(50 * HOUR)
+    again = feed_on(urls, "binance", tmp_path, epoch=2)
+    assert again.health()["closed_at"] == START + 400 * HOUR
+    assert again.poll().n_new == 100
+    assert_stored(tmp_path, "binance", history, 450)
+
+
+def test_nothing_but_health_answers_before_start(tmp_path: Path) -> None:
+    feed = FeedActor("binance", "http://127.0.0.1:1", NAMES, Timeframe.H1, tmp_path)
+    context = ContextActor(None, None, NAMES, (), tmp_path)
+    assert feed.health()["epoch"] is context.health()["epoch"] is None
+    for refused in (feed.poll, context.poll, lambda: feed.backfill(START, START + HOUR)):
+        with pytest.raises(ActorNotReady, match="start"):
+            refused()
+
+
+def test_an_exchange_that_is_down_is_told_and_stops_nothing(tmp_path: Path) -> None:
+    feed = FeedActor("kraken", "http://127.0.0.1:1", NAMES, Timeframe.H1, tmp_path)
+    feed.start(1)
+    report = feed.poll()
+    assert (report.n_new, report.closed_at, set(report.failed)) == (0, None, set(NAMES))
+
+
+def test_news_and_macro_are_stored_once_as_they_become_known(
+    history: History, tmp_path: Path
+) -> None:
+    clock = SimulatedClock(START)
+    with ExchangeServers(history, clock) as servers:
+        urls = servers.urls
+        for epoch in range(1, 6):  # a restart at each visit must lose and repeat nothing
+            actor = ContextActor(urls["news"], urls["macro"], NAMES, ("vix",), tmp_path)
+            actor.start(epoch)
+            for _ in range(6):
+                clock.advance(timedelta(minutes=50))
+                assert actor.poll().failed == {}
+                assert (actor.poll().n_news, actor.poll().n_macro) == (0, 0)
+    known = history.until(np.datetime64(clock.now().replace(tzinfo=None), "ns"))
+    pd.testing.assert_frame_equal(Store(tmp_path).news(), known.news, check_exact=True)
+    pd.testing.assert_frame_equal(Store(tmp_path).macro(), known.macro, check_exact=True)
+
+
+def test_a_revised_value_is_known_from_when_it_was_seen(tmp_path: Path) -> None:
+    clock = SimulatedClock(START + 50 * HOUR)
+    first = some_macro()
+    for history in (first, first.assign(value=first["value"].where(first.index != 2, 9.0))):
+        with ExchangeServers(History(bars={}, macro=history), clock) as servers:
+            actor = ContextActor(None, servers.urls["macro"], NAMES, ("vix",), tmp_path)
+            actor.start(1)
+            actor.poll()
+        clock.advance(HOUR)
+    rows = Store(tmp_path).macro()
+    revised = rows[rows["period_at"] == first["period_at"][2]]
+    assert list(revised["value"]) == [2 / 3, 9.0]
+    assert revised["known_at"].iloc[1] == pd.Timestamp(START + 51 * HOUR)
+
+
+def test_a_headline_told_by_two_sources_is_stored_once(tmp_path: Path) -> None:
+    news = pd.concat([some_news(), some_news().assign(source="Copy Desk")], ignore_index=True)
+    clock = SimulatedClock(START + 30 * HOUR)
+    with ExchangeServers(History(bars={}, news=news), clock) as servers:
+        actor = ContextActor(servers.urls["news"], None, NAMES, (), tmp_path)
+        actor.start(1)
+        assert actor.poll().n_news == 60
+    assert set(Store(tmp_path).news()["source"]) == {"Wire"}
