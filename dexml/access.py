@@ -12,7 +12,7 @@ import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -67,9 +67,9 @@ class TokenRecord:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> TokenRecord:
-        """Build a record from a ledger row; scopes may be a list or words in one text."""
-        scopes, expires_at = row["scopes"], row["expires_at"]
-        words = scopes.replace(",", " ").split() if isinstance(scopes, str) else scopes
+        """Build a record from a ledger row; scopes may be a list or a text, no end means never."""
+        scopes, expires_at = row["scopes"], row["expires_at"] or datetime.max.replace(tzinfo=UTC)
+        words = re.findall(r"[a-z]+", scopes) if isinstance(scopes, str) else scopes
         is_text = isinstance(expires_at, str)
         return cls(
             token_id=row.get("token_id") or row["id"],
@@ -106,7 +106,6 @@ def new_token(scopes: Iterable[str], now: datetime, ttl: timedelta) -> tuple[str
 
     Examples
     --------
-    >>> from datetime import UTC
     >>> now = datetime(2024, 1, 1, tzinfo=UTC)
     >>> token, record = new_token(["read"], now, timedelta(days=1))
     >>> check(token, record, Scope.READ, now)
