@@ -19,7 +19,8 @@ from dexml.clock import Clock, SystemClock
 from dexml.dashboard.api import make_app
 from dexml.dashboard.backend import Backend, Row
 from dexml.dashboard.guard import LOOPBACK_HOSTS, Guard
-from dexml.dashboard.views import instant
+from dexml.dashboard.views import hold_curve, instant
+from dexml.domain import Timeframe
 from dexml.errors import ActorNotReady, DexmlError, UnsafeSetup
 
 __all__ = ["ActorBackend", "ServeArgs", "application", "build", "connect", "http_options"]
@@ -174,9 +175,7 @@ def connect(args: ServeArgs) -> Backend:
 def _hold(args: ServeArgs) -> Hold | None:
     if args.storage_uri is None or not args.venues:
         return None
-    from dexml.dashboard.views import hold_curve
     from dexml.data.store import Store
-    from dexml.domain import Timeframe
 
     store = Store(args.storage_uri)
 
@@ -189,13 +188,6 @@ def _hold(args: ServeArgs) -> Hold | None:
     return hold
 
 
-@serve.deployment(
-    max_ongoing_requests=8,
-    max_queued_requests=32,
-    backpressure_config=BackpressureConfig(status_code=429, retry_after_s=2),
-    graceful_shutdown_timeout_s=3,
-    ray_actor_options={"num_cpus": 0},
-)
 @serve.ingress()
 class Ingress:
     """Builds the HTTP application inside its replica, where the backend lives."""
@@ -209,9 +201,16 @@ class Ingress:
 
 def application(args: ServeArgs, connect: Callable[[ServeArgs], Backend]) -> serve.Application:
     """Return the application over the backend that `connect` makes in each replica."""
-    options = {"num_cpus": args.num_cpus}
-    ingress = Ingress.options(num_replicas=args.num_replicas, ray_actor_options=options)
-    return ingress.bind(args, connect)
+    deployment = serve.deployment(
+        Ingress,
+        num_replicas=args.num_replicas,
+        max_ongoing_requests=8,
+        max_queued_requests=32,
+        backpressure_config=BackpressureConfig(status_code=429, retry_after_s=2),
+        graceful_shutdown_timeout_s=3,
+        ray_actor_options={"num_cpus": args.num_cpus},
+    )
+    return deployment.bind(args, connect)
 
 
 def build(args: ServeArgs) -> serve.Application:

@@ -70,12 +70,11 @@ class TokenRecord:
         """Build a record from a ledger row; scopes may be a list or a text, no end means never."""
         scopes, expires_at = row["scopes"], row["expires_at"] or datetime.max.replace(tzinfo=UTC)
         words = re.findall(r"[a-z]+", scopes) if isinstance(scopes, str) else scopes
-        is_text = isinstance(expires_at, str)
         return cls(
             token_id=row.get("token_id") or row["id"],
             sha256=row["sha256"],
             scopes=tuple(Scope(word) for word in words),
-            expires_at=datetime.fromisoformat(expires_at) if is_text else expires_at,
+            expires_at=datetime.fromisoformat(str(expires_at)),
             revoked=bool(row.get("revoked") or row.get("revoked_at")),
         )
 
