@@ -168,17 +168,19 @@ def trades(
     backend: Source, limit: Limit = 200, format: Literal["json", "csv"] = "json"
 ) -> Response:
     """Return the newest fills, oldest first, as JSON or CSV."""
-    rows = backend.trades()[-limit:]
+    all_rows = backend.trades()
+    rows = all_rows[-limit:]
     if format == "csv":
         headers = {"Content-Disposition": 'attachment; filename="trades.csv"'}
         return PlainTextResponse(_csv(rows), media_type="text/csv", headers=headers)
-    return FiniteJSON({"trades": rows})
+    return FiniteJSON({"trades": rows, "n": len(all_rows)})
 
 
 @_v1.get("/decisions")
 def decisions(backend: Source, limit: Limit = 200) -> FiniteJSON:
     """Return the newest decisions, oldest first."""
-    return FiniteJSON({"decisions": backend.decisions()[-limit:]})
+    rows = backend.decisions()
+    return FiniteJSON({"decisions": rows[-limit:], "n": len(rows)})
 
 
 @_v1.get("/alerts")

@@ -52,7 +52,7 @@ function drawTiles(book, risk, trades, decisions) {
     tile("buy and hold", signed(book.buy_and_hold_return)),
     tile("beyond buy and hold", signed(beyond), tone(beyond)),
     tile("drawdown now", percent(risk.drawdown)),
-    tile("fills shown / decisions", trades.length + " / " + decisions.length));
+    tile("fills / decisions", fixed(trades.n, 0) + " / " + fixed(decisions.n, 0)));
   byId("mode").hidden = !risk.mode;
   byId("mode").textContent = risk.mode || "";
   byId("mode").className = "chip " + risk.mode;
@@ -106,13 +106,13 @@ function drawRisk(risk) {
 }
 
 function gauge(row, low, high) {
-  const x = (value) => 2 + 196 * clip((value - low) / (high - low), 0, 1);
+  const x = (value) => 5 + 350 * clip((value - low) / (high - low), 0, 1);
   const { base_rate: base, reached: { accuracy }, reachable: { accuracy: limit }, rule } = row;
   const tick = (name, value) => known(value) ? svg("rect", { class: name, x: x(value) - 1, y: 3, width: 2, height: 12 }) : null;
   const bar = (name, from, to) => known(from) && known(to)
     ? svg("rect", { class: name, x: Math.min(x(from), x(to)), y: 6, width: Math.abs(x(to) - x(from)), height: 6 }) : null;
-  return svg("svg", { viewBox: "0 0 200 18", height: 18, role: "img", "aria-label": `${row.target}: reached ${percent(accuracy)}` },
-    svg("rect", { class: "track", x: 0, y: 8.5, width: 200, height: 1 }),
+  return svg("svg", { viewBox: "0 0 360 18", height: 18, preserveAspectRatio: "xMinYMid", role: "img", "aria-label": `${row.target}: reached ${percent(accuracy)}` },
+    svg("rect", { class: "track", x: 0, y: 8.5, width: 360, height: 1 }),
     bar("span", base, limit), bar(accuracy < base ? "loss" : "gain", base, accuracy),
     tick("m-rule", rule.accuracy), tick("m-base", base),
     known(limit) ? svg("circle", { class: "m-reach", cx: x(limit), cy: 9, r: 4 }) : null,
@@ -124,20 +124,26 @@ function drawModels(rows) {
   const all = rows.flatMap((row) => [row.base_rate, row.reached.accuracy, row.reachable.accuracy, row.rule.accuracy]).filter(known);
   const low = Math.min(0.5, ...all), high = Math.max(0.6, ...all);
   const head = h("tr", {}, h("th", {}, "target"), h("th", { class: "wide-only" }, ""), h("th", { class: "n" }, "base"),
-    h("th", { class: "n" }, "rule"), h("th", { class: "n" }, "reached"), h("th", { class: "n" }, "reachable"),
+    h("th", { class: "n" }, "rule"), h("th", { class: "n" }, "reached"), h("th", { class: "n" }, "reachable"), h("th", { class: "n wide-only" }, "of the way"),
     h("th", { class: "n wide-only" }, "log-loss"), h("th", { class: "n wide-only" }, "rows"), h("th", { class: "wide-only" }, "version"));
-  show("models", table(head, rows.map((row) => modelRow(row, low, high))));
+  show("models", table(head, rows.flatMap((row) => modelRows(row, low, high))));
 }
 
-function modelRow(row, low, high) {
+function ofTheWay(row) { // how much of what could be known beyond the base rate is known
+  const { base_rate: base, reached: { accuracy }, reachable: { accuracy: limit } } = row;
+  return [base, accuracy, limit].every(known) && limit - base > 0.005 ? (accuracy - base) / (limit - base) : null;
+}
+
+function modelRows(row, low, high) {
   const cell = (value) => h("td", { class: "n" }, value);
-  return h("tr", {}, h("td", {}, row.target),
+  const small = row.degraded ? [] : [h("tr", { class: "phone-only" }, h("td", { colspan: 9 }, gauge(row, low, high)))];
+  return [h("tr", {}, h("td", {}, row.target),
     h("td", { class: "gauge wide-only" }, row.degraded ? h("span", { class: "quiet" }, "degraded: its inputs are missing") : gauge(row, low, high)),
     cell(percent(row.base_rate)), cell(percent(row.rule.accuracy)),
     h("td", { class: "n" }, row.degraded ? h("span", { class: "quiet" }, "degraded") : h("b", {}, percent(row.reached.accuracy))),
-    cell(percent(row.reachable.accuracy)),
+    cell(percent(row.reachable.accuracy)), h("td", { class: "n wide-only" }, percent(ofTheWay(row), 0)),
     h("td", { class: "n wide-only" }, fixed(row.reached.log_loss, 4)), h("td", { class: "n wide-only" }, fixed(row.n, 0)),
-    h("td", { class: "wide-only quiet" }, String(row.status || "") + " " + String(row.digest || "").slice(0, 10)));
+    h("td", { class: "wide-only quiet" }, String(row.status || "") + " " + String(row.digest || "").slice(0, 10))), ...small];
 }
 
 const table = (head, rows) => h("div", { class: "scroll" }, h("table", {}, h("thead", {}, head), h("tbody", {}, ...rows)));
@@ -153,12 +159,13 @@ function drawPositions(rows) {
 
 function drawDecisions(rows) {
   if (!rows.length) return show("decisions", nothing("Nothing decided yet: decisions are made when a bar closes."));
-  const head = h("tr", {}, h("th", {}, "closed, UTC"), h("th", {}, "instrument"), h("th", { class: "n" }, "p up"),
+  const head = h("tr", {}, h("th", {}, "UTC"), h("th", {}, "instrument"), h("th", { class: "n" }, "p up"),
     h("th", { class: "n wide-only" }, "cost"), h("th", { class: "n" }, "net edge"), h("th", {}, "decision"));
   show("decisions", table(head, rows.slice(-60).reverse().map((row) => h("tr", {},
-    h("td", { class: "quiet" }, when(row.at)), h("td", {}, row.instrument), h("td", { class: "n" }, fixed(row.probability, 3)),
+    h("td", { class: "quiet" }, h("span", { class: "wide-only" }, when(row.at).slice(0, 6)), when(row.at).slice(6)),
+    h("td", {}, row.instrument), h("td", { class: "n" }, fixed(row.probability, 3)),
     h("td", { class: "n wide-only" }, percent(row.cost, 2)), h("td", { class: "n " + tone(row.net_edge) }, signed(row.net_edge)),
-    h("td", {}, row.action + " ", h("span", { class: "quiet" }, row.reason))))));
+    h("td", {}, row.action + " ", h("span", { class: "quiet reason" }, row.reason))))));
 }
 
 function drawAlerts(rows) {
@@ -181,7 +188,7 @@ async function refresh() {
   clearTimeout(timer);
   const [book, risk, trades, decisions] = ["portfolio", "risk", "trades", "decisions"].map(get);
   const errors = (await Promise.all([
-    part(Promise.all([book, risk, trades, decisions]), ([b, r, t, d]) => drawTiles(b, r, t.trades, d.decisions)),
+    part(Promise.all([book, risk, trades, decisions]), ([b, r, t, d]) => drawTiles(b, r, t, d)),
     part(book, (b) => { drawCurve(b.curve); drawPositions(b.positions); setClock(b.curve.at.at(-1)); }),
     part(risk, drawRisk),
     part(decisions, (d) => drawDecisions(d.decisions)),
