@@ -1,1 +1,1 @@
-"""The page: HTML, style and script served at `/`."""
+"""What a browser or a program reads: JSON views, the HTTP application and its one page."""

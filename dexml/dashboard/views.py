@@ -1,0 +1,201 @@
+"""Payloads of the HTTP endpoints, made from rows by pure functions."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from dexml.dashboard.backend import Row
+from dexml.domain import Bars, to_datetime64
+
+__all__ = ["finite", "hold_curve", "instant", "model_row", "portfolio", "prediction", "thinned"]
+
+MAX_POINTS = 480
+_POSITION = ("quantity", "weight", "stop", "take_profit", "entered_at", "entry_price")
+_RISK = ("mode", "risk_score", "drawdown", "value_at_risk", "equity", "parts", "limits")
+_DECISION = ("action", "reason", "at", "expected_return", "cost", "net_edge", "target_weight")
+
+
+def finite(value: Any) -> Any:
+    """Return `value` in JSON's terms: no NaN or infinity (null), UTC text for instants.
+
+    Examples
+    --------
+    >>> finite({"a": float("nan"), "b": (1, float("inf")), "c": np.float64(2)})
+    {'a': None, 'b': [1, None], 'c': 2.0}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def instant(value: datetime | str) -> datetime:
+    """Return an aware instant from a row's value; text without a zone is UTC.
+
+    Examples
+    --------
+    >>> instant("2024-01-01T01:00:00Z").isoformat()
+    '2024-01-01T01:00:00+00:00'
+    """
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def prediction(latest: Row, risk: Row, decisions: Sequence[Row], now: datetime) -> dict[str, Any]:
+    """Return the answer of `/v1/predictions/{symbol}`.
+
+    Parameters
+    ----------
+    latest : mapping
+        The forecast: instrument, closed_at, probability, targets, models.
+    risk : mapping
+        The kernel's book, for the position's levels and the state of risk.
+    decisions : sequence of mapping
+        Oldest first; the last one of the instrument tells what was decided.
+    now : datetime
+        Against which the age of the data is measured, UTC.
+    """
+    instrument = latest["instrument"]
+    decision = next((row for row in reversed(decisions) if row["instrument"] == instrument), {})
+    position = _positions(risk).get(instrument, {})
+    targets = dict(latest.get("targets") or {})
+    return {
+        "instrument": instrument,
+        "prediction": {
+            "probability": latest.get("probability"),
+            "targets": targets,
+            "degraded": sorted(name for name, value in targets.items() if value is None),
+            "decision": {name: decision.get(name) for name in _DECISION} if decision else None,
+            "position": {name: position.get(name) for name in _POSITION} if position else None,
+        },
+        "risk": {name: risk.get(name) for name in _RISK},
+        "timestamp": latest["closed_at"],
+        "data_age_s": max(0.0, (now - instant(latest["closed_at"])).total_seconds()),
+        "models": latest.get("models"),
+    }
+
+
+def portfolio(
+    risk: Row, equity: Sequence[Row], hold: Sequence[float | None], instruments: Sequence[str]
+) -> dict[str, Any]:
+    """Return the answer of `/v1/portfolio`: the book, and its curve beside buy-and-hold.
+
+    Parameters
+    ----------
+    equity : sequence of mapping
+        One row for each close: at, equity.
+    hold : sequence of float or None
+        Worth of the untraded basket at the same instants; None where it is not known.
+    """
+    worth = [float(row["equity"]) for row in equity]
+    rows = thinned(len(equity))
+    positions = _positions(risk)
+    return {
+        "instruments": list(instruments),
+        "equity": risk.get("equity"),
+        "cash": risk.get("cash"),
+        "return": _growth(worth),
+        "buy_and_hold_return": _growth(hold),
+        "positions": [{"instrument": name} | dict(positions[name]) for name in sorted(positions)],
+        "curve": {
+            "at": [equity[row]["at"] for row in rows],
+            "equity": [worth[row] for row in rows],
+            "buy_and_hold": [hold[row] for row in rows],
+        },
+    }
+
+
+def _positions(risk: Row) -> dict[str, Row]:
+    held = risk.get("positions") or {}
+    if isinstance(held, Mapping):
+        return dict(held)
+    return {row["instrument"]: row for row in held}
+
+
+def _growth(worth: Sequence[float | None]) -> float | None:
+    known = [value for value in worth if value is not None]
+    return known[-1] / known[0] - 1 if known else None
+
+
+def thinned(n_rows: int, at_most: int = MAX_POINTS) -> list[int]:
+    """Return evenly spread row numbers, the first and the last among them.
+
+    Examples
+    --------
+    >>> thinned(10, at_most=4)
+    [0, 3, 6, 9]
+    >>> thinned(3, at_most=4)
+    [0, 1, 2]
+    """
+    if n_rows <= at_most:
+        return list(range(n_rows))
+    return [round(step * (n_rows - 1) / (at_most - 1)) for step in range(at_most)]
+
+
+def hold_curve(
+    bars: Mapping[str, Bars], at: Sequence[datetime], start: float
+) -> list[float | None]:
+    """Return what `start`, spread equally over `bars` at the first instant, is worth later.
+
+    Parameters
+    ----------
+    bars : mapping of instrument to Bars
+        Closed bars; the last close at or before an instant counts.
+    at : sequence of datetime, length n
+        Increasing.
+    start : float
+        Worth at the first instant, quote currency.
+
+    Returns
+    -------
+    list of float or None, length n
+        None throughout unless every instrument has a price at the first instant. No costs.
+    """
+    stamps = np.array([to_datetime64(moment) for moment in at], dtype="datetime64[ns]")
+    total = np.zeros(len(stamps))
+    for held in bars.values():
+        rows = np.searchsorted(held.closed_at, stamps, side="right") - 1
+        if len(rows) == 0 or rows[0] < 0:
+            return [None] * len(at)
+        closes = held.close[rows]
+        total += closes / closes[0]
+    return [float(value) for value in start * total / len(bars)] if bars else [None] * len(at)
+
+
+def model_row(row: Row) -> dict[str, Any]:
+    """Return a model version as reached / reachable / base rate, side by side.
+
+    The manifest's scores give `accuracy`, `log_loss`, `base_rate`, `n` and, where known, those of
+    the best rule (`rule`, `rule_accuracy`, `rule_log_loss`) and of the Bayes limit of a planted
+    market (`bayes_accuracy`, `bayes_log_loss`). On recorded bars nobody knows the limit: null.
+    """
+    manifest = row.get("manifest") or {}
+    manifest = json.loads(manifest) if isinstance(manifest, str) else manifest
+    scores = manifest.get("scores") or {}
+    degraded = bool(scores.get("degraded")) or scores.get("accuracy") is None
+    return {
+        "target": row["target"],
+        "digest": row.get("digest"),
+        "status": row.get("status"),
+        "degraded": degraded,
+        "n": scores.get("n"),
+        "base_rate": scores.get("base_rate"),
+        "reached": _score(scores, ""),
+        "reachable": _score(scores, "bayes_"),
+        "rule": {"name": scores.get("rule")} | _score(scores, "rule_"),
+    }
+
+
+def _score(scores: Row, prefix: str) -> dict[str, Any]:
+    return {name: scores.get(prefix + name) for name in ("accuracy", "log_loss")}

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dexml.dashboard.views import finite, hold_curve, model_row, thinned
+from dexml.domain import Bars, Timeframe
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def bars(name: str, closes: list[float]) -> Bars:
+    close = np.array(closes)
+    stamps = np.datetime64("2024-01-01T00", "ns") + np.arange(len(closes)) * np.timedelta64(1, "h")
+    return Bars(
+        instrument=name,
+        timeframe=Timeframe.H1,
+        closed_at=stamps,
+        open=close,
+        high=close,
+        low=close,
+        close=close,
+        volume=np.ones(len(closes)),
+    )
+
+
+def test_buy_and_hold_of_two_halves_is_the_mean_of_their_growths() -> None:
+    basket = {"A/B": bars("A/B", [10, 20, 30]), "C/B": bars("C/B", [4, 4, 2])}
+    at = [START, START + 90 * HOUR / 60, START + 2 * HOUR]
+    assert hold_curve(basket, at, 100.0) == pytest.approx([100.0, 150.0, 175.0])
+
+
+def test_buy_and_hold_is_unknown_when_an_instrument_has_no_price_at_the_start() -> None:
+    basket = {"A/B": bars("A/B", [10, 20])}
+    assert hold_curve(basket, [START - HOUR, START], 100.0) == [None, None]
+    assert hold_curve({}, [START], 100.0) == [None]
+
+
+@given(st.integers(0, 5_000), st.integers(2, 600))
+def test_thinning_keeps_order_both_ends_and_the_limit(n_rows: int, at_most: int) -> None:
+    rows = thinned(n_rows, at_most)
+    assert rows == sorted(set(rows))
+    assert len(rows) == min(n_rows, at_most)
+    if n_rows:
+        assert (rows[0], rows[-1]) == (0, n_rows - 1)
+
+
+numbers = st.floats() | st.integers() | st.none() | st.booleans() | st.text(max_size=5)
+trees = st.recursive(numbers, lambda x: st.lists(x) | st.dictionaries(st.text(max_size=3), x))
+
+
+@given(trees)
+def test_whatever_goes_out_is_strict_json(value: object) -> None:
+    json.dumps(finite(value), allow_nan=False)
+
+
+def test_a_model_without_scores_is_degraded_and_invents_nothing() -> None:
+    row = model_row({"target": "macro", "manifest": "{}"})
+    assert row["degraded"] is True
+    assert row["reached"] == row["reachable"] == {"accuracy": None, "log_loss": None}

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from dexml.clock import SystemClock
+from dexml.errors import ActorNotReady, UnsafeSetup
+from serve_app import ActorBackend, ServeArgs, application, http_options
+from tests import planted_book as book
+
+ROOT = str(Path(__file__).parents[1])
+READ, READ_RECORD, _, _ = book.tokens()
+ARGS = ServeArgs(run="r1", database_url="-", instruments=book.NAMES, simulated=True)
+
+
+def test_a_service_that_others_can_reach_is_refused_without_a_proxy() -> None:
+    with pytest.raises(UnsafeSetup, match="must be loopback"):
+        http_options("0.0.0.0")
+    assert http_options("0.0.0.0", behind_proxy=True).host == "0.0.0.0"
+    assert http_options().host == "127.0.0.1"
+
+
+def test_an_unknown_argument_is_refused() -> None:
+    with pytest.raises(ValueError, match="Extra inputs"):
+        ServeArgs(run="r", database_url="-", instruments=(), replicas=3)  # type: ignore[call-arg]
+
+
+def test_a_name_that_no_actor_has_is_not_ready_rather_than_a_bug() -> None:
+    def nobody(actor: str, method: str, *args: Any, timeout_s: float = 1.0) -> Any:
+        raise ValueError("Failed to look up actor")
+
+    backend = ActorBackend(ARGS, nobody, book.BookLedger(), SystemClock())
+    with pytest.raises(ActorNotReady, match="actor risk must answer view within 3 s"):
+        backend.risk()
+
+
+class StandIn:
+    def health(self) -> dict[str, bool]:
+        return {"ready": True}
+
+    def latest(self, instrument: str) -> dict[str, Any]:
+        return book.forecast(instrument)
+
+    def view(self) -> dict[str, Any]:
+        return book.risk_view()
+
+
+def connect(args: ServeArgs) -> ActorBackend:
+    import ray
+
+    def call(name: str, method: str, *arguments: Any, timeout_s: float = 5.0) -> Any:
+        actor = ray.get_actor(name, namespace="dexml-test")
+        return ray.get(getattr(actor, method).remote(*arguments), timeout=timeout_s)
+
+    return ActorBackend(args, call, book.BookLedger([READ_RECORD]), SystemClock(), book.hold)
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    import ray
+    from ray import cloudpickle, serve
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        namespace="dexml-test",
+        log_to_driver=False,
+        object_store_memory=80 * 1024 * 1024,
+        runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join([ROOT])}},
+    )
+    try:
+        actor = ray.remote(num_cpus=0)(StandIn)
+        kept = [actor.options(name=name).remote() for name in ("forecast", "risk")]
+        serve.start(http_options=http_options(port=port))
+        serve.run(application(ARGS, connect), name="dexml", route_prefix="/")
+        assert len(kept) == 2
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        serve.shutdown()
+        ray.shutdown()
+        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_the_application_runs_on_serve_and_reads_named_actors(url: str) -> None:
+    import ray
+
+    headers = {"Authorization": f"Bearer {READ}"}
+    with httpx.Client(base_url=url, headers=headers, timeout=20) as client:
+        assert client.get("/readyz").json() == {"status": "ready"}
+        body = client.get("/v1/predictions/BTC-USDT").json()
+        assert body["prediction"]["probability"] == 0.57
+        assert client.get("/v1/risk", headers={"Authorization": "Bearer no"}).status_code == 401
+        assert "dexml" in client.get("/").text
+        assert client.post("/v1/risk", content=b"x" * 70_000).status_code == 413
+        ray.kill(ray.get_actor("risk", namespace="dexml-test"))
+        refused = client.get("/v1/risk")
+        assert refused.status_code == 503
+        assert refused.json()["type"] == "urn:dexml:problem:actor-not-ready"
+        assert client.get("/v1/decisions").status_code == 200  # the ledger does not need actors
