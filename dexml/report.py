@@ -220,7 +220,7 @@ def _curve(at: list[str], worth: Sequence[float | None], hold: Sequence[float | 
 
     line = path(worth)
     return Markup(
-        '<svg viewBox="0 0 720 220" role="img" aria-label="Equity beside buy and hold">'
+        '<svg viewBox="0 0 720 222" role="img" aria-label="Equity beside buy and hold">'
         f"{''.join(_level(value, y(value)) for value in (low, (low + high) / 2, high))}"
         f'<path class="area" d="{line}L660 194L0 194Z"/><path class="hold" d="{path(hold)}"/>'
         f'<path class="equity" d="{line}"/><text x="0" y="214">{{}}</text>'

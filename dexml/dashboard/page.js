@@ -85,10 +85,11 @@ function drawCurve(curve) {
     svg("text", { x: width - right, y: height - 6, "text-anchor": "end" }, when(curve.at[n - 1]))));
 }
 
-function meter(label, value, limit) {
+function meter(name, label, value, limit) {
   const share = known(value) && limit ? value / limit : null;
   const state = share === null ? "" : share >= 1 ? "over" : share >= 0.8 ? "near" : "";
-  const text = percent(value) + (limit ? " of " + percent(limit, 0) : "");
+  const text = name === "risk_score" // a score, not a fraction of anything
+    ? fixed(value, 2) + (limit ? " of " + fixed(limit, 2) : "") : percent(value) + (limit ? " of " + percent(limit, 0) : "");
   return h("div", { class: "meter" }, h("span", {}, label), h("span", { class: "quiet" }, text),
     svg("svg", { viewBox: "0 0 100 6", preserveAspectRatio: "none" },
       svg("rect", { class: "track", width: 100, height: 6, rx: 1 }),
@@ -99,7 +100,7 @@ function drawRisk(risk) {
   const limits = risk.limits || {};
   const parts = Object.entries(risk.parts || {}).sort((a, b) => b[1] - a[1]).filter(([, value]) => value > 0.005);
   show("risk",
-    ...Object.entries(LIMIT_NAMES).map(([name, label]) => meter(label, risk[name], limits[name])),
+    ...Object.entries(LIMIT_NAMES).map(([name, label]) => meter(name, label, risk[name], limits[name])),
     h("p", { class: "quiet note" }, parts.length
       ? "Score from " + parts.map(([name, value]) => name.replaceAll("_", " ") + " " + fixed(value, 2)).join(", ") + "."
       : "No part of the score is raised."));
