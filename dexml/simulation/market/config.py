@@ -108,7 +108,7 @@ class MarketConfig:
 
     def hours(self) -> Floats:
         """Hours from `start` to each close, shape (n_bars,)."""
-        return np.arange(1, self.n_bars + 1) * (self.timeframe.seconds / 3_600.0)
+        return np.arange(1.0, self.n_bars + 1.0) * np.float64(self.timeframe.seconds / 3_600.0)
 
 
 def _check(name: str, holds: bool, rule: str, was: object, fix: str) -> None:

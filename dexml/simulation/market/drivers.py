@@ -13,21 +13,22 @@ import pandas as pd
 
 from dexml.domain import Floats
 from dexml.simulation.market.config import MarketConfig
-from dexml.simulation.market.headlines import decayed_sentiment
+from dexml.simulation.market.headlines import decayed_sentiment, market_sentiment
 from dexml.simulation.market.macro import MACRO_DRIVERS, latest_change
 from dexml.simulation.market.shocks import Shocks
 
-__all__ = ["DRIVERS", "NUISANCE", "PRICE_DRIVERS", "Context", "build_context", "walk"]
+__all__ = ["DRIVERS", "NUISANCE", "PRICE_DRIVERS", "Context", "all_terms", "build_context", "walk"]
 
 DRIVERS = {
-    "regime_momentum": 0.30,  # 3-bar return: goes on in calm hours, turns back in wild ones
-    "band_position": -0.24,  # z-score of the close within its 20 closes
-    "calendar": 0.22,  # hour of the day of the next bar, weaker on weekends
-    "cross_section": -0.24,  # 6-bar return less that of all instruments
-    "sentiment": 0.50,
-    "sentiment_at_band": -0.46,  # good news counts more near the lower band
-    "vix_change": -0.40,
-    "fear_greed_change": 0.36,
+    "regime_momentum": 0.28,  # 3-bar return: goes on in calm hours, turns back in wild ones
+    "band_position": -0.20,  # z-score of the close within its 20 closes
+    "calendar": 0.20,  # hour of the day of the next bar, weaker on weekends
+    "cross_section": -0.20,  # 6-bar return less that of all instruments
+    "sentiment": 0.40,  # of the instrument's own headlines
+    "sentiment_in_regime": 0.30,  # the same, counting more in wild hours than in calm ones
+    "market_sentiment": 0.38,  # of all headlines, soon forgotten
+    "vix_change": -0.28,
+    "greed_momentum": 0.28,  # rising greed makes the 3-bar return go on
 }
 PRICE_DRIVERS = ("regime_momentum", "band_position", "calendar", "cross_section")
 NUISANCE = (
@@ -36,15 +37,13 @@ NUISANCE = (
     "gold",
     "hash_rate",
     "stablecoin_supply",
-    "market-wide headlines",
     "number of headlines",
+    "dispersion of headlines",
     "volume",
     "high and low",
 )
-_PATH = ("regime_momentum", "band_position", "cross_section", "sentiment_at_band")
-_BAND, _VOLATILITY_WINDOW = 20, 24
-_SENTIMENT_SPREAD = 0.30
-_CALM = 0.92  # median of the 24-bar volatility in units of its long-run level
+_BAND, _DAY, _WEEK = 20, 24, 168
+_SENTIMENT_SPREAD, _MARKET_SPREAD = 0.24, 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,14 +56,19 @@ class Context:
         Drivers that do not depend on the direction of past moves.
     outside : ndarray
         Their weighted sum.
+    greed : ndarray
+        Last change of the index of fear and greed, in typical changes.
     recent_volatility : ndarray
         Root mean square of the last 24 log returns.
     regime : ndarray
-        In (-1, 1): below 0 calm, above 0 wild.
+        In (-1, 1): below 0 calmer than in the last week, above 0 wilder.
+    bar_volatility : float
+        Long-run standard deviation of a log return.
     """
 
     terms: dict[str, Floats]
     outside: Floats
+    greed: Floats
     recent_volatility: Floats
     regime: Floats
     bar_volatility: float
@@ -75,19 +79,27 @@ def build_context(
 ) -> Context:
     """Work out all drivers that do not depend on the direction of past moves."""
     shape = shocks.size.shape
-    recent = np.sqrt(_trailing_mean(shocks.size**2, _VOLATILITY_WINDOW))
+    recent, usual = (np.sqrt(_trailing_mean(shocks.size**2, n)) for n in (_DAY, _WEEK))
+    regime = np.tanh(4.0 * np.log(recent / usual))
+    sentiment = decayed_sentiment(config, news) / _SENTIMENT_SPREAD
+    market = market_sentiment(config, news) / _MARKET_SPREAD
     terms = {
         "calendar": np.broadcast_to(_calendar(config)[:, None], shape),
-        "sentiment": decayed_sentiment(config, news) / _SENTIMENT_SPREAD,
+        "sentiment": sentiment,
+        "sentiment_in_regime": 1.6 * sentiment * regime,
+        "market_sentiment": np.broadcast_to(market[:, None], shape),
     }
+    changes = {}
     for series, spread in MACRO_DRIVERS.items():
         change = bounded(latest_change(config, macro, series) / spread)
-        terms[f"{series}_change"] = np.broadcast_to(change[:, None], shape)
+        changes[series] = np.broadcast_to(change[:, None], shape)
+    terms["vix_change"] = changes["vix"]
     return Context(
         terms=terms,
         outside=weighted_sum(terms),
+        greed=changes["fear_greed"],
         recent_volatility=recent,
-        regime=np.tanh(2.5 * np.log(recent / (_CALM * config.bar_volatility))),
+        regime=regime,
         bar_volatility=config.bar_volatility,
     )
 
@@ -118,39 +130,55 @@ def _calendar(config: MarketConfig) -> Floats:
 
 def walk(
     context: Context, shocks: Shocks, threshold: Floats, scale: Floats
-) -> tuple[Floats, dict[str, Floats]]:
+) -> tuple[Floats, Floats]:
     """Walk the log prices forward, each direction drawn from its true probability.
 
     Parameters
     ----------
-    threshold : ndarray of shape (n_bars, n_paths or 1, n_instruments)
+    threshold : ndarray of shape (n_bars, n_paths, n_instruments)
         As in `Shocks`, for independent paths.
-    scale : ndarray of shape (n_paths, 1)
-        Factor on the weighted sum of the drivers.
+    scale : ndarray of shape (n_scales,)
+        Factors on the weighted sum of the drivers; each walks all paths.
 
     Returns
     -------
-    log_price : ndarray of shape (n_bars + 1, n_paths, n_instruments)
+    log_price : ndarray of shape (n_bars + 1, n_scales, n_paths, n_instruments)
         The first row is the opening of the first bar, 0.
-    terms : mapping of driver to ndarray of shape (n_bars, n_paths, n_instruments)
-        The drivers that depend on the path.
+    logit : ndarray of shape (n_bars, n_scales, n_paths, n_instruments)
+        True log-odds that the next bar rises, known at each close.
 
     Notes
     -----
-    The opening bar's own direction is a coin flip: nothing was published before it.
+    The first bar's own direction is a coin flip: nothing was published before it.
     """
-    n_bars, n_instruments = shocks.size.shape
-    price = np.zeros((n_bars + 1, len(scale), n_instruments))
-    terms = {name: np.zeros(price[1:].shape) for name in _PATH}
-    logit = np.zeros(price[0].shape)
+    n_bars, n_paths, n_instruments = threshold.shape
+    price = np.zeros((n_bars + 1, len(scale), n_paths, n_instruments))
+    logit = np.zeros(price[1:].shape)
+    now = np.zeros(price[0].shape)
     for bar in range(n_bars):
-        up = threshold[bar] < logit
-        price[bar + 1] = price[bar] + np.where(up, shocks.size[bar], -shocks.size[bar])
-        now = _path_terms(context, price, bar)
-        logit = scale * (context.outside[bar] + weighted_sum(now))
-        for name, values in now.items():
-            terms[name][bar] = values
-    return price, terms
+        size = shocks.size[bar]
+        price[bar + 1] = price[bar] + np.where(threshold[bar] < now, size, -size)
+        inside = weighted_sum(_path_terms(context, price, bar))
+        now = scale[:, None, None] * (context.outside[bar] + inside)
+        logit[bar] = now
+    return price, logit
+
+
+def all_terms(context: Context, log_price: Floats) -> dict[str, Floats]:
+    """Work out every driver along one path.
+
+    Parameters
+    ----------
+    log_price : ndarray of shape (n_bars + 1, n_instruments)
+
+    Returns
+    -------
+    dict of driver to ndarray of shape (n_bars, n_instruments)
+        In the order of `DRIVERS`.
+    """
+    rows = [_path_terms(context, log_price, bar) for bar in range(len(log_price) - 1)]
+    inside = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    return {name: (context.terms | inside)[name] for name in DRIVERS}
 
 
 def _path_terms(context: Context, price: Floats, bar: int) -> dict[str, Floats]:
@@ -158,12 +186,12 @@ def _path_terms(context: Context, price: Floats, bar: int) -> dict[str, Floats]:
     last = price[bar + 1]
     spread = np.maximum(closes.std(axis=0), 1e-12)
     band = bounded((last - closes.mean(axis=0)) / spread / 1.15)
-    short = (last - price[max(0, bar - 2)]) / (1.75 * context.recent_volatility[bar])
+    short = bounded((last - price[max(0, bar - 2)]) / (1.75 * context.recent_volatility[bar]))
     slow = (last - price[max(0, bar - 5)]) / (1.7 * context.bar_volatility)
     apart = slow - slow.mean(axis=-1, keepdims=True)
     return {
-        "regime_momentum": -1.6 * bounded(short) * context.regime[bar],
+        "regime_momentum": -1.6 * short * context.regime[bar],
         "band_position": band,
         "cross_section": bounded(apart),
-        "sentiment_at_band": bounded(context.terms["sentiment"][bar]) * band,
+        "greed_momentum": context.greed[bar] * short,
     }

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dexml.domain import NEWS_COLUMNS, Floats
 from dexml.simulation.market.config import MarketConfig
 
-__all__ = ["HALF_LIFE_H", "NAMES", "PRIOR_WEIGHT", "TEMPLATES", "decayed_sentiment", "draw_news"]
+__all__ = ["NAMES", "TEMPLATES", "decayed_sentiment", "draw_news", "market_sentiment"]
 
 # Template -> VADER compound; the compound does not depend on the name or the time put in.
 TEMPLATES: dict[str, float] = {
@@ -46,11 +46,10 @@ NAMES = {
     "DOGE": "Dogecoin",
 }
 HALF_LIFE_H = 6.0
-PRIOR_WEIGHT = 0.5  # pulls the mean of few or old headlines towards neutral
 _SOURCES = np.array(["Chain Courier", "Ledger Wire", "Market Lantern"])
 _CHATTER = np.array(["Moon Chatter", "Round Table Rumours"])  # whole market, pure noise
 _EARLIER_H = 48  # headlines begin this long before the first bar
-_MOOD_HALF_LIFE_H = 5.0
+_MOOD_HALF_LIFE_H = 3.0
 _SCORES = np.array(list(TEMPLATES.values()))
 _TEXTS = tuple(TEMPLATES)
 
@@ -101,8 +100,8 @@ def _draft(config: MarketConfig, generator: np.random.Generator) -> _Draft:
     other = generator.integers(0, n_instruments, n)
     first[generator.random(n) < 0.2] = -1
     other[(first < 0) | (other == first) | (generator.random(n) >= 0.2)] = -1
-    tone = 0.62 * _moods(generator, n_hours, n_instruments)[hour, first]
-    tone = np.where(first < 0, 0.0, tone) + 0.3 * generator.standard_normal(n)
+    tone = 0.45 * _moods(generator, n_hours, n_instruments)[hour, first]
+    tone = np.where(first < 0, 0.0, tone) + 0.4 * generator.standard_normal(n)
     source = np.where(first < 0, generator.choice(_CHATTER, n), generator.choice(_SOURCES, n))
     return _Draft(
         hour=hour,
@@ -166,26 +165,33 @@ def decayed_sentiment(config: MarketConfig, news: pd.DataFrame) -> Floats:
     Notes
     -----
     With :math:`w_j = 2^{-age_j / 6h}` over the headlines that name the instrument and are known
-    by the close, copies counted once: :math:`\sum_j w_j s_j / (\sum_j w_j + 1/2)`.
+    by the close, ages counted from `known_at` and copies counted once:
+    :math:`\sum_j w_j s_j / (1 + \sum_j w_j)`.
     """
     news = news.drop_duplicates("title")
-    closes = config.closed_at
-    known = news["known_at"].dt.tz_localize(None).to_numpy()
-    entry = np.searchsorted(closes, known, side="left")  # first close that knows it
-    published = news["published_at"].dt.tz_localize(None).to_numpy()
-    age_h = (closes[entry] - published) / np.timedelta64(1, "h")
-    weight, score = 0.5 ** (age_h / HALF_LIFE_H), news["score"].to_numpy()
+    named = [text.split() for text in news["instruments"]]
     columns = []
     for name in config.instruments:
-        own = np.array([name in named.split() for named in news["instruments"]]) * weight
-        top, bottom = (_decayed_sum(config, entry, own * part) for part in (score, 1.0))
-        columns.append(top / (bottom + PRIOR_WEIGHT))
+        own = news[np.array([name in names for names in named], dtype=bool)]
+        columns.append(_decayed_mean(config, own, HALF_LIFE_H))
     return np.column_stack(columns)
 
 
-def _decayed_sum(config: MarketConfig, entry: NDArray[np.intp], value: Floats) -> Floats:
-    kept = 0.5 ** (config.timeframe.seconds / 3_600.0 / HALF_LIFE_H)
-    total = np.bincount(entry, weights=value, minlength=config.n_bars)
-    for bar in range(1, len(total)):
-        total[bar] += kept * total[bar - 1]
-    return total
+def market_sentiment(config: MarketConfig, news: pd.DataFrame) -> Floats:
+    """Return the same of all headlines, forgotten four times as fast, shape (n_bars,)."""
+    return _decayed_mean(config, news.drop_duplicates("title"), HALF_LIFE_H / 4)
+
+
+def _decayed_mean(config: MarketConfig, news: pd.DataFrame, half_life_h: float) -> Floats:
+    known, closes = news["known_at"].dt.tz_localize(None).to_numpy(), config.closed_at
+    entry = np.searchsorted(closes, known, side="left")  # first close that knows it
+    weight = 0.5 ** ((closes[entry] - known) / np.timedelta64(1, "h") / half_life_h)
+    kept = 0.5 ** (config.timeframe.seconds / 3_600.0 / half_life_h)
+    top, bottom = (
+        np.bincount(entry, weights=values, minlength=config.n_bars)
+        for values in (weight * news["score"].to_numpy(), weight)
+    )
+    for bar in range(1, config.n_bars):
+        top[bar] += kept * top[bar - 1]
+        bottom[bar] += kept * bottom[bar - 1]
+    return top / (1.0 + bottom)

@@ -64,7 +64,7 @@ def _values(generator: np.random.Generator, series: _Series, n_days: int) -> Flo
         deviation[day] += series.memory * deviation[day - 1]
     values = series.level * np.maximum(1.0 + deviation, 0.04)
     top = 98.0 if series.decimals == 0 else np.inf  # the index of fear ends at 100
-    return np.round(np.minimum(values, top), series.decimals)
+    return np.asarray(np.minimum(values, top).round(series.decimals), dtype=np.float64)
 
 
 def latest_change(config: MarketConfig, macro: pd.DataFrame, series: str) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,9 @@ from scipy import special
 from dexml.domain import Bars, Floats, History, Target
 from dexml.simulation.market.config import MarketConfig
 from dexml.simulation.market.drivers import (
-    DRIVERS,
     PRICE_DRIVERS,
     Context,
+    all_terms,
     build_context,
     walk,
 )
@@ -40,8 +41,8 @@ _LEVELS = {  # first price in quote currency, typical hourly volume in base curr
     "LINK": (6.0, 600_000.0),
     "DOGE": (0.07, 40_000_000.0),
 }
-_SCALES = np.geomspace(0.1, 12.0, 25)
-_N_PILOTS = 4
+_SCALES = np.geomspace(0.1, 12.0, 20)
+_N_PILOTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -79,16 +80,19 @@ class PlantedMarket:
         return float((special.entr(p) + special.entr(1.0 - p)).mean())
 
     def price_only_accuracy(self) -> float:
-        """Accuracy of the best rule for the direction that sees prices and calendar only.
+        """Accuracy of the best rule for the direction that sees the price drivers of the bar only.
 
         Notes
         -----
-        What cannot be seen is integrated out by regressing the true probability on a rich basis
-        of the visible: price drivers, their products, and past returns, which betray part of the
-        news. The rule's accuracy is exact, the best rule's is a little higher.
+        What the rule cannot see is integrated out by regressing the true probability on the
+        price drivers, their squares, products and cubes. A model with a longer memory reaches
+        more at high settings (about 0.73 at 0.86), because past moves betray the news.
         """
         p = self.truth[Target.DIRECTION].to_numpy()
-        basis = _price_basis(self.history.bars, self.terms)
+        seen = [self.terms[name].to_numpy() for name in PRICE_DRIVERS]
+        columns = [np.ones_like(p), *seen, *(values**3 for values in seen)]
+        columns += [a * b for a, b in combinations_with_replacement(seen, 2)]
+        basis = np.column_stack(columns)
         guess = basis @ np.linalg.lstsq(basis, p, rcond=None)[0]
         return float(np.where(guess > 0.5, p, 1.0 - p).mean())
 
@@ -105,19 +109,15 @@ def plant(config: MarketConfig) -> PlantedMarket:
     news, macro, shocks = draw_news(config), draw_macro(config), draw_shocks(config)
     context = build_context(config, news, macro, shocks)
     scale = _find_scale(config, context, shocks)
-    walked, path_terms = walk(context, shocks, shocks.threshold[:, None], np.array([[scale]]))
-    terms = context.terms | {name: values[:, 0] for name, values in path_terms.items()}
-    terms = {name: terms[name] for name in DRIVERS}
-    log_price = walked[:, 0]
-    log_volume = draw_log_volume(config, shocks)
+    walked, logit = walk(context, shocks, shocks.threshold[:, None], np.array([scale]))
+    log_price, log_volume = walked[:, 0, 0], draw_log_volume(config, shocks)
     bars = _bars(config, shocks, log_price, log_volume)
-    weighted = context.outside + sum(DRIVERS[name] * terms[name] for name in path_terms)
-    truth = _truth(config, shocks, bars, log_volume, special.expit(scale * weighted))
+    up = np.asarray(special.expit(logit[:, 0, 0]))
     return PlantedMarket(
         config=config,
         history=History(bars=bars, news=news, macro=macro),
-        truth=_rows(config, truth),
-        terms=_rows(config, terms),
+        truth=_rows(config, _truth(config, shocks, bars, log_volume, up)),
+        terms=_rows(config, all_terms(context, log_price)),
         scale=scale,
     )
 
@@ -129,12 +129,8 @@ def _find_scale(config: MarketConfig, context: Context, shocks: Shocks) -> float
         return 0.0
     shape = (config.n_bars, _N_PILOTS, len(config.instruments))
     pilots = draw_thresholds(config.generator(7), shape)
-    threshold = np.tile(pilots, (1, len(_SCALES), 1))
-    scale = np.repeat(_SCALES, _N_PILOTS)[:, None]
-    _, terms = walk(context, shocks, threshold, scale)
-    weighted = context.outside[:, None] + sum(DRIVERS[name] * terms[name] for name in terms)
-    reached = special.expit(np.abs(scale * weighted)).mean(axis=(0, 2))
-    by_scale = reached.reshape(len(_SCALES), _N_PILOTS).mean(axis=1)
+    _, logit = walk(context, shocks, pilots, _SCALES)
+    by_scale = special.expit(np.abs(logit)).mean(axis=(0, 2, 3))
     return float(np.exp(np.interp(config.bayes_accuracy, by_scale, np.log(_SCALES))))
 
 
@@ -181,16 +177,3 @@ def _rows(config: MarketConfig, columns: Mapping[str, Floats]) -> pd.DataFrame:
     )
     flat = {str(name): np.ravel(values) for name, values in columns.items()}
     return pd.DataFrame(flat, index=index).sort_index()
-
-
-def _price_basis(bars: Mapping[str, Bars], terms: pd.DataFrame) -> Floats:
-    columns = [terms[name].to_numpy() for name in PRICE_DRIVERS]
-    columns += [first * second for first in columns for second in columns]
-    moves = pd.DataFrame({name: np.log(b.close / b.open) for name, b in sorted(bars.items())})
-    moves = np.tanh(moves / moves.std())
-    market = pd.DataFrame({name: moves.mean(axis=1) for name in moves})
-    for table in (moves, market):
-        columns += [table.shift(lag, fill_value=0.0).to_numpy().ravel() for lag in range(12)]
-        for half_life in (2, 6, 12, 24, 72):
-            columns.append(table.ewm(halflife=half_life).mean().to_numpy().ravel())
-    return np.column_stack([np.ones(len(terms)), *columns])

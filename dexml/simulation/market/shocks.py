@@ -72,7 +72,7 @@ def correlated_normals(
     """Draw standard normals that share one factor over the last axis."""
     shared = generator.standard_normal((*shape[:-1], 1))
     own = generator.standard_normal(shape)
-    return np.sqrt(correlation) * shared + np.sqrt(1.0 - correlation) * own
+    return np.asarray(np.sqrt(correlation) * shared + np.sqrt(1.0 - correlation) * own)
 
 
 def _relative_volatility(unit: Floats) -> Floats:
