@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ _OWN = (
 )
 _MARKET = ("mean_24h", "count_6h", "count_7d", "decay_6h", "decay_24h", "decay_7d", "dispersion_7d")
 _MACRO = ("value", "change", "change_lag_1", "z")
+_MACRO_STATES = ("range", "momentum")
 
 
 def context_columns(
@@ -48,25 +49,37 @@ def context_columns(
     out: dict[str, dict[str, Floats]] = {}
     shared: dict[bytes, dict[str, Floats]] = {}  # most instruments have the same closes
     for name, bars in history.bars.items():
-        key = bars.closed_at.tobytes()
+        state, key = _price_state(price[name]), bars.closed_at.tobytes()
         if key not in shared:
             shared[key] = _for_all(history.macro, news, bars)
-        out[name] = _own(named, bars, price[name]) | shared[key]
+        changes = {c: v for c, v in shared[key].items() if c.endswith("_change")}
+        out[name] = (
+            _own(named, bars, state) | shared[key] | _in_state(changes, state, _MACRO_STATES)
+        )
     return out
 
 
-def _own(named: pd.DataFrame, bars: Bars, price: Mapping[str, Floats]) -> dict[str, Floats]:
-    if not len(named) or not len(bars):
-        return {}
-    values = news_features(named, bars.instrument, bars.closed_at, bars.timeframe)
-    columns = {f"news_own_{name}": values[name] for name in _OWN}
-    state = {
+def _price_state(price: Mapping[str, Floats]) -> dict[str, Floats]:
+    return {
         "range": 2.0 * price["range_position_20"] - 1.0,
         "momentum": price["momentum_3"],
         "regime": price["volatility_regime"],
     }
-    for name, value in state.items():
-        columns[f"news_own_decay_24h_x_{name}"] = values["decay_24h"] * value
+
+
+# What news means depends on where the price stands; a product spares a small model the search.
+def _in_state(
+    columns: Mapping[str, Floats], state: Mapping[str, Floats], names: Iterable[str]
+) -> dict[str, Floats]:
+    return {f"{c}_x_{name}": v * state[name] for c, v in columns.items() for name in names}
+
+
+def _own(named: pd.DataFrame, bars: Bars, state: Mapping[str, Floats]) -> dict[str, Floats]:
+    if not len(named) or not len(bars):
+        return {}
+    values = news_features(named, bars.instrument, bars.closed_at, bars.timeframe)
+    columns = {f"news_own_{name}": values[name] for name in _OWN}
+    columns |= _in_state({"news_own_decay_24h": values["decay_24h"]}, state, state)
     return _after_first(columns, named, bars)
 
 

@@ -25,7 +25,8 @@ PRICE_CORE = (
     *("return_1", "return_3", "return_6", "return_24"),
     *("momentum_1", "momentum_3", "momentum_6", "momentum_3_x_regime"),
     *("volatility_24", "volatility_regime", "natr_14"),
-    *("range_position_20", "bbands_position", "rsi_14", "relative_return_1"),
+    *("range_position_20", "bbands_position", "rsi_14"),
+    *("relative_return_1", "relative_return_6", "next_hour", "next_day_sin", "next_day_cos"),
 )
 _PRICES = frozenset(
     {Group.PRICE, Group.VOLATILITY, Group.VOLUME, Group.CALENDAR, Group.CROSS_SECTION}
