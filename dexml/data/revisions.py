@@ -28,12 +28,10 @@ def fresh_bars(known: pd.DataFrame, bars: Bars, seen_at: pd.Timestamp) -> pd.Dat
     if given.empty:
         return given
     prices = list(PRICE_COLUMNS)
-    both = given.merge(
-        latest(known[known["closed_at"] >= given["closed_at"].iloc[0]]),
-        on="closed_at",
-        how="left",
-        suffixes=("", "_known"),
-    )
+    overlap = known[known["closed_at"] >= given["closed_at"].iloc[0]]
+    if overlap.empty:
+        return given.assign(revision=0, known_at=given["closed_at"])
+    both = given.merge(latest(overlap), on="closed_at", how="left", suffixes=("", "_known"))
     new = both["revision"].isna().to_numpy()
     before = both[[f"{name}_known" for name in prices]].to_numpy()
     changed = ~new & (given[prices].to_numpy() != before).any(axis=1)
