@@ -6,16 +6,16 @@ was known when a decision was made can always be read again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from dexml.clock import utc
+from dexml.data.revisions import PERIOD, fresh_bars, fresh_values, latest
 from dexml.data.segments import SegmentLog
 from dexml.domain import (
     MACRO_COLUMNS,
@@ -58,8 +58,6 @@ _MACRO = pa.schema(
     ]
 )
 _NEWS_KEY = ("source", "title", "published_at")
-_PERIOD = ["series", "period_at"]
-_TICK = pd.Timedelta(1, "us")
 COMPACT_AT = 64
 _KIND_OF_INSTANT = "datetime64[ns, UTC]"
 
@@ -113,7 +111,7 @@ class Store:
         log = self._bar_log(venue, bars.instrument, bars.timeframe)
         seen_at = _instant(known_at) if known_at else pd.Timestamp(0, tz="UTC")
         with log.locked():
-            fresh = _fresh_bars(_latest(log.read()), bars, seen_at)
+            fresh = fresh_bars(log.read(), bars, seen_at)
             log.append(fresh)
         _compact_if_many(log)
         return len(fresh)
@@ -133,7 +131,7 @@ class Store:
             Return what was known at that instant: later bars and revisions are left out.
         """
         log = self._bar_log(venue, instrument, Timeframe(timeframe))
-        rows = _latest(_known(log.read(), as_of))
+        rows = latest(_known(log.read(), as_of))
         return Bars.from_frame(instrument, Timeframe(timeframe), rows.set_index("closed_at"))
 
     def append_news(self, frame: pd.DataFrame) -> int:
@@ -152,7 +150,7 @@ class Store:
         rows = _checked(frame, "macro", MACRO_COLUMNS)
         log = self._macro_log()
         with log.locked():
-            fresh = _fresh_values(log.read(), rows)
+            fresh = fresh_values(log.read(), rows)
             log.append(fresh)
         _compact_if_many(log)
         return len(fresh)
@@ -221,10 +219,12 @@ class Store:
         return self._log(self._root / "news", _NEWS, _NEWS_KEY)
 
     def _macro_log(self) -> SegmentLog:
-        return self._log(self._root / "macro", _MACRO, (*_PERIOD, "known_at"))
+        return self._log(self._root / "macro", _MACRO, (*PERIOD, "known_at"))
 
     def _log(self, folder: Path, schema: pa.Schema, key: tuple[str, ...]) -> SegmentLog:
-        return self._logs.setdefault(folder, SegmentLog(folder, schema, key))
+        if folder not in self._logs:
+            self._logs[folder] = SegmentLog(folder, schema, key)
+        return self._logs[folder]
 
 
 def _compact_if_many(log: SegmentLog) -> None:
@@ -238,50 +238,6 @@ def _instant(instant: datetime) -> pd.Timestamp:
 
 def _known(rows: pd.DataFrame, as_of: datetime | None) -> pd.DataFrame:
     return rows if as_of is None else rows[rows["known_at"] <= _instant(as_of)]
-
-
-def _latest(rows: pd.DataFrame) -> pd.DataFrame:
-    ordered = rows.sort_values(["closed_at", "revision"])
-    return ordered.drop_duplicates("closed_at", keep="last")
-
-
-def _fresh_bars(known: pd.DataFrame, bars: Bars, seen_at: pd.Timestamp) -> pd.DataFrame:
-    given = bars.frame().reset_index()
-    if given.empty:
-        return given
-    prices = list(PRICE_COLUMNS)
-    both = given.merge(known, on="closed_at", how="left", suffixes=("", "_known"))
-    new = both["revision"].isna().to_numpy()
-    before = both[[f"{name}_known" for name in prices]].to_numpy()
-    changed = ~new & (given[prices].to_numpy() != before).any(axis=1)
-    given["revision"] = np.where(new, 0, both["revision"].fillna(0) + 1).astype(np.int64)
-    seen_at = max(seen_at, pd.Timestamp(given["closed_at"].iloc[-1]))
-    # a revision is later than what it replaces, else a past decision would see it
-    later = both["known_at"] + _TICK
-    later = later.where(later > seen_at, seen_at)
-    given["known_at"] = given["closed_at"].where(new, later)
-    fresh: pd.DataFrame = given.loc[new | changed]
-    return fresh
-
-
-def _fresh_values(known: pd.DataFrame, given: pd.DataFrame) -> pd.DataFrame:
-    last = {tuple(row[:2]): row[2:] for row in _values(known.sort_values("known_at"))}
-    given = given.sort_values([*_PERIOD, "known_at"], ignore_index=True)
-    fresh: dict[int, pd.Timestamp] = {}
-    for place, (series, period, known_at, value) in enumerate(_values(given)):
-        before = last.get((series, period))
-        if before is None or before[1] != value:
-            later = known_at if before is None else max(known_at, before[0] + _TICK)
-            last[series, period] = [later, value]
-            fresh[place] = later
-    rows = given.loc[list(fresh)]
-    instants = pd.Series(fresh, dtype=_KIND_OF_INSTANT)
-    return rows.assign(known_at=instants)
-
-
-def _values(rows: pd.DataFrame) -> Iterator[list[Any]]:
-    columns = [rows[name].tolist() for name in (*_PERIOD, "known_at", "value")]
-    return map(list, zip(*columns, strict=True))
 
 
 def _checked(frame: pd.DataFrame, kind: str, columns: Sequence[str]) -> pd.DataFrame:

@@ -18,11 +18,22 @@ from dexml.clock import utc
 from dexml.errors import LedgerError
 from dexml.ledger.tables import CHAIN_COLUMNS, alerts, decisions, equity, intents
 
-__all__ = ["EventRow", "OutboxRow", "OutcomeRow", "Row", "StepRows", "canonical", "shaped", "stamp"]
+__all__ = [
+    "EventRow",
+    "OutboxRow",
+    "OutcomeRow",
+    "Row",
+    "StepRows",
+    "canonical",
+    "fill_fields",
+    "shaped",
+    "stamp",
+]
 
 Row = Mapping[str, Any]
 Primitive = str | int | float | None
 
+_FILL_KEYS = ("instrument", "side", "base", "quote", "gas", "filled_at")
 # what records carry beside their fields; no column of its own in the tables of a known kind
 _FRAMING = frozenset({"kind", "schema", "schema_version"})
 
@@ -155,3 +166,31 @@ def _primitive(table: str, column: Column[Any], value: object) -> Primitive:
         return int(value) if isinstance(value, int) and wanted is int else float(value) + 0.0
     kind = "text" if wanted is str else "a finite number"
     raise LedgerError(f"{table}.{column.name}", f"must be {kind}", repr(value), "Check its maker.")
+
+
+def fill_fields(outcome: Mapping[str, Any], intent_id: str) -> dict[str, Any]:
+    """Return the fields of a fill from its record, which may frame it at any depth.
+
+    Raises
+    ------
+    LedgerError
+        If they are not there, or belong to another intent.
+    """
+    fill = _find_fill(json.loads(canonical(outcome)))
+    if fill is None or fill.get("intent_id", intent_id) != intent_id:
+        raise LedgerError(
+            f"fill of intent {intent_id!r}",
+            f"must hold its own {', '.join(_FILL_KEYS)}",
+            canonical(outcome)[:200],
+            "Give the record of a `Fill`.",
+        )
+    return {name: fill[name] for name in _FILL_KEYS}
+
+
+def _find_fill(value: object) -> dict[str, Any] | None:
+    # a record may frame the fill (event, schema version); its keys tell it apart
+    if not isinstance(value, dict):
+        return None
+    if value.keys() >= set(_FILL_KEYS):
+        return value
+    return next((found for inner in value.values() if (found := _find_fill(inner))), None)

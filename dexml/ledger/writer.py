@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -17,13 +16,12 @@ from dexml.events import SCHEMA_VERSION
 from dexml.ledger import tables
 from dexml.ledger.chain import Appender, Head, heads, read_head
 from dexml.ledger.database import Database
-from dexml.ledger.rows import Row, StepRows, canonical, shaped
+from dexml.ledger.rows import Row, StepRows, canonical, fill_fields, shaped
 
 __all__ = ["Writer"]
 
 KEPT_SNAPSHOTS = 3
 _EVENT_OF = {"fill": "filled", "failed": "order_failed"}
-_FILL_KEYS = ("instrument", "side", "base", "quote", "gas", "filled_at")
 
 
 class Writer:
@@ -146,7 +144,7 @@ class Writer:
             }
             appender.append(tables.orders, order)
             if kind == "fill":
-                fill = _fill_fields(outcome, intent_id)
+                fill = fill_fields(outcome, intent_id)
                 appender.append(tables.fills, {**fill, "run": run, "intent_id": intent_id})
         return True
 
@@ -279,27 +277,6 @@ def _keep_snapshot(connection: Connection, run: str, number: int, state: str) ->
     newest = select(kept.c.number).where(kept.c.run == run).order_by(kept.c.number.desc())
     numbers = connection.execute(newest.limit(KEPT_SNAPSHOTS)).scalars().all()
     connection.execute(delete(kept).where(kept.c.run == run, kept.c.number < numbers[-1]))
-
-
-def _fill_fields(outcome: Mapping[str, Any], intent_id: str) -> dict[str, Any]:
-    fill = _find_fill(json.loads(canonical(outcome)))
-    if fill is None or fill.get("intent_id", intent_id) != intent_id:
-        raise LedgerError(
-            f"fill of intent {intent_id!r}",
-            f"must hold its own {', '.join(_FILL_KEYS)}",
-            canonical(outcome)[:200],
-            "Give the record of a `Fill`.",
-        )
-    return {name: fill[name] for name in _FILL_KEYS}
-
-
-def _find_fill(value: object) -> dict[str, Any] | None:
-    # a record may frame the fill (event, schema version); its keys tell it apart
-    if not isinstance(value, dict):
-        return None
-    if value.keys() >= set(_FILL_KEYS):
-        return value
-    return next((found for inner in value.values() if (found := _find_fill(inner))), None)
 
 
 def _sha256(text: str) -> str:

@@ -1,0 +1,66 @@
+"""Which rows are new, and which replace others: the first known stays readable for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dexml.domain import PRICE_COLUMNS, Bars
+
+__all__ = ["PERIOD", "fresh_bars", "fresh_values", "latest"]
+
+PERIOD = ("series", "period_at")
+_TICK = pd.Timedelta(1, "us")
+
+
+def latest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the last revision of each bar, oldest bar first."""
+    ordered = rows.sort_values(["closed_at", "revision"])
+    return ordered.drop_duplicates("closed_at", keep="last")
+
+
+def fresh_bars(known: pd.DataFrame, bars: Bars, seen_at: pd.Timestamp) -> pd.DataFrame:
+    """Return the rows of `bars` that are new or changed, with their revision and `known_at`."""
+    given = bars.frame().reset_index()
+    if given.empty:
+        return given
+    prices = list(PRICE_COLUMNS)
+    overlap = known[known["closed_at"] >= given["closed_at"].iloc[0]]
+    if overlap.empty:
+        return given.assign(revision=0, known_at=given["closed_at"])
+    both = given.merge(latest(overlap), on="closed_at", how="left", suffixes=("", "_known"))
+    new = both["revision"].isna().to_numpy()
+    before = both[[f"{name}_known" for name in prices]].to_numpy()
+    changed = ~new & (given[prices].to_numpy() != before).any(axis=1)
+    given["revision"] = np.where(new, 0, both["revision"].fillna(0) + 1).astype(np.int64)
+    seen_at = max(seen_at, pd.Timestamp(given["closed_at"].iloc[-1]))
+    # a revision is later than what it replaces, else a past decision would see it
+    later = both["known_at"] + _TICK
+    later = later.where(later > seen_at, seen_at)
+    given["known_at"] = given["closed_at"].where(new, later)
+    fresh: pd.DataFrame = given.loc[new | changed]
+    return fresh
+
+
+def fresh_values(known: pd.DataFrame, given: pd.DataFrame) -> pd.DataFrame:
+    """Return the macro values that are new or revised for their period."""
+    last = {tuple(row[:2]): row[2:] for row in _values(known.sort_values("known_at"))}
+    given = given.sort_values([*PERIOD, "known_at"], ignore_index=True)
+    fresh: dict[int, pd.Timestamp] = {}
+    for place, (series, period, known_at, value) in enumerate(_values(given)):
+        before = last.get((series, period))
+        if before is None or before[1] != value:
+            later = known_at if before is None else max(known_at, before[0] + _TICK)
+            last[series, period] = [later, value]
+            fresh[place] = later
+    rows = given.loc[list(fresh)]
+    instants = pd.Series(fresh, dtype="datetime64[ns, UTC]")
+    return rows.assign(known_at=instants)
+
+
+def _values(rows: pd.DataFrame) -> Iterator[list[Any]]:
+    columns = [rows[name].tolist() for name in (*PERIOD, "known_at", "value")]
+    return map(list, zip(*columns, strict=True))

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dexml.data.quality import Fault, check_rows, gaps
+from dexml.domain import Timeframe
+
+
+def sound(n_rows: int = 40) -> pd.DataFrame:
+    times = pd.date_range("2024-01-01", periods=n_rows, freq="h", tz="UTC")
+    close = 100.0 + np.arange(n_rows)
+    columns = {"open": close, "high": close + 1, "low": close - 1, "close": close, "volume": 1.0}
+    return pd.DataFrame(columns, index=times)
+
+
+def faults(frame: pd.DataFrame, now: datetime | None = None) -> list[Fault]:
+    return check_rows("BTC/USDT", Timeframe.H1, frame, now).faults
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("close", np.nan, "not a number"),
+        ("volume", np.inf, "not a number"),
+        ("volume", -1.0, "volume below 0"),
+        ("low", 0.0, "price not positive"),
+        ("open", -5.0, "price not positive"),
+        ("high", 50.0, "high or low"),
+        ("low", 400.0, "high or low"),
+        ("high", 100_000.0, "price jump"),
+        ("low", 0.5, "price jump"),
+    ],
+)
+def test_a_bad_number_is_named_and_its_row_left_out(column: str, value: float, reason: str) -> None:
+    frame = sound()
+    frame.iloc[7, list(frame.columns).index(column)] = value
+    checked = check_rows("BTC/USDT", Timeframe.H1, frame)
+    assert checked.faults == [Fault(7, reason)]
+    assert len(checked.bars) == 39
+    assert checked.health == 39 / 40
+
+
+def test_a_bar_a_thousand_times_too_high_is_a_jump_even_in_the_first_row() -> None:
+    frame = sound()
+    frame.iloc[0, :4] *= 1_000
+    assert faults(frame) == [Fault(0, "price jump")]
+
+
+def test_seconds_read_as_milliseconds_are_refused() -> None:
+    frame = sound(3)
+    frame.index = pd.to_datetime([1_700_000_000] * 3, unit="ms", utc=True)
+    assert {fault.reason for fault in faults(frame)} == {"before there were coins"}
+
+
+def test_bars_of_the_future_are_refused() -> None:
+    assert faults(sound(3), now=datetime(2024, 1, 1, 1, tzinfo=UTC)) == [Fault(2, "in the future")]
+
+
+def test_disorder_is_sorted_and_repeats_are_left_out() -> None:
+    frame = sound(4).iloc[[2, 0, 1, 1, 3]]
+    checked = check_rows("BTC/USDT", Timeframe.H1, frame)
+    assert checked.faults == [Fault(3, "repeated stamp")]
+    assert checked.bars.frame().index.is_monotonic_increasing
+
+
+def test_a_frozen_feed_is_seen_but_hours_without_trades_are_not() -> None:
+    frame = sound(5)
+    frame.iloc[3] = frame.iloc[2]
+    assert faults(frame) == [Fault(3, "copy of the bar before")]
+    frame.iloc[2:4, 4] = 0.0
+    assert faults(frame) == []
+
+
+def test_gaps_are_facts_not_faults() -> None:
+    checked = check_rows("BTC/USDT", Timeframe.H1, sound(10).drop(sound(10).index[[3, 4, 7]]))
+    assert checked.faults == []
+    assert [gap.n_missing for gap in gaps(checked.bars)] == [2, 1]
+
+
+numbers = st.floats(allow_nan=True, allow_infinity=True)
+
+
+@given(st.lists(st.tuples(numbers, numbers, numbers, numbers, numbers), max_size=20))
+def test_whatever_comes_in_only_sound_bars_come_out(rows: list[tuple[float, ...]]) -> None:
+    frame = pd.DataFrame(rows, columns=["open", "high", "low", "close", "volume"], dtype=float)
+    frame.index = pd.date_range("2024-01-01", periods=len(rows), freq="h", tz="UTC")
+    checked = check_rows("BTC/USDT", Timeframe.H1, frame)
+    assert len(checked.bars) + len(checked.faults) == len(rows)
