@@ -24,16 +24,27 @@ HEAD = (
 )
 
 
+class _Shelf:
+    # rows written once, shown as they become known
+
+    def __init__(self, rows: pd.DataFrame, texts: list[str], clock: Clock) -> None:
+        self._known_at, self._texts, self._clock = rows["known_at"], texts, clock
+
+    def texts(self, since: pd.Timestamp | None = None) -> list[str]:
+        start = 0 if since is None else int(self._known_at.searchsorted(since, side="right"))
+        now = pd.Timestamp(self._clock.now())
+        return self._texts[start : int(self._known_at.searchsorted(now, side="right"))]
+
+
 def news_routes(history: History, clock: Clock) -> list[web.RouteDef]:
     """Return `/news.rss?since=ISO`: headlines known now and not yet at `since`, newest first."""
-    news = history.news.sort_values("known_at", kind="stable")
+    news = history.news.sort_values("known_at", kind="stable", ignore_index=True)
+    shelf = _Shelf(news, [_item(key, row) for key, row in news.to_dict("index").items()], clock)
 
     async def feed(request: web.Request) -> web.Response:
-        known = news[news["known_at"] <= pd.Timestamp(clock.now())]
-        if "since" in request.query:
-            known = known[known["known_at"] > pd.Timestamp(request.query["since"])]
-        items = "".join(_item(key, row) for key, row in known[::-1].to_dict("index").items())
-        text = f"{HEAD}{items}</channel></rss>\n"
+        since = request.query.get("since")
+        items = shelf.texts(None if since is None else pd.Timestamp(since))
+        text = f"{HEAD}{''.join(reversed(items))}</channel></rss>\n"
         return web.Response(text=text, content_type="application/rss+xml")
 
     return [web.get("/news.rss", feed)]
@@ -51,44 +62,41 @@ def _item(key: Hashable, row: dict[Hashable, Any]) -> str:
 
 def macro_routes(history: History, clock: Clock) -> list[web.RouteDef]:
     """Return `/fng/?limit=` (JSON, newest first) and `/macro/{series}.csv` (oldest first)."""
-    series = {
-        str(name): rows.sort_values("known_at", kind="stable")
-        for name, rows in history.macro.groupby("series", sort=True)
-    }
-
-    def known(name: str) -> pd.DataFrame:
-        rows = series.get(name, history.macro.iloc[:0])
-        return rows[rows["known_at"] <= pd.Timestamp(clock.now())]
+    shelves = {}
+    for name, rows in history.macro.groupby("series", sort=True):
+        ordered = rows.sort_values("known_at", kind="stable", ignore_index=True)
+        write = _index if name == FEAR_GREED else _line
+        texts = [write(row) for row in ordered.to_dict("records")]
+        shelves[str(name)] = _Shelf(ordered, texts, clock)
 
     async def fear_greed(request: web.Request) -> web.Response:
         limit = int(request.query.get("limit", "1"))
-        rows = known(FEAR_GREED)[::-1]
-        rows = rows.head(limit) if limit else rows
-        data = [_index(row) for row in rows.to_dict("records")]
-        body = {"name": "Fear and Greed Index", "data": data, "metadata": {"error": None}}
-        return web.Response(text=json.dumps(body), content_type="application/json")
+        rows = shelves[FEAR_GREED].texts()[::-1] if FEAR_GREED in shelves else []
+        data = ",".join(rows[:limit] if limit else rows)
+        body = f'{{"name":"Fear and Greed Index","data":[{data}],"metadata":{{"error":null}}}}'
+        return web.Response(text=body, content_type="application/json")
 
     async def table(request: web.Request) -> web.Response:
         name = request.match_info["series"]
-        if name not in series:
-            raise web.HTTPNotFound(text=f"no series {name}")
-        return web.Response(text=_csv(known(name)), content_type="text/csv")
+        if name not in shelves or name == FEAR_GREED:
+            raise web.HTTPNotFound(text=f"no table {name}")
+        text = "period_at,known_at,value\n" + "".join(shelves[name].texts())
+        return web.Response(text=text, content_type="text/csv")
 
     return [web.get("/fng/", fear_greed), web.get("/macro/{series}.csv", table)]
 
 
-def _index(row: dict[Hashable, Any]) -> dict[str, str]:
+def _index(row: dict[Hashable, Any]) -> str:
     # `known_at` is ours: the real index has no word on when a value was published
-    return {
-        "value": repr(float(row["value"])),
-        "timestamp": str(int(row["period_at"].timestamp())),
-        "known_at": row["known_at"].isoformat(),
-    }
+    return json.dumps(
+        {
+            "value": repr(float(row["value"])),
+            "timestamp": str(int(row["period_at"].timestamp())),
+            "known_at": row["known_at"].isoformat(),
+        }
+    )
 
 
-def _csv(rows: pd.DataFrame) -> str:
-    lines = [
-        f"{row['period_at'].isoformat()},{row['known_at'].isoformat()},{float(row['value'])!r}\n"
-        for row in rows.to_dict("records")
-    ]
-    return "period_at,known_at,value\n" + "".join(lines)
+def _line(row: dict[Hashable, Any]) -> str:
+    value = repr(float(row["value"]))
+    return f"{row['period_at'].isoformat()},{row['known_at'].isoformat()},{value}\n"

@@ -91,7 +91,7 @@ def test_without_categories_the_title_tells_the_instruments() -> None:
     text = rss(*(item(title) for title in titles))
     with feed_saying(lambda: text, SimulatedClock(START + 20 * HOUR)) as feed:
         news = feed.fetch().news
-    assert list(news["instruments"]) == ["BTC/USDT", "", "BTC/USDT LINK/USDT", ""]
+    assert list(news["instruments"]) == ["", "BTC/USDT LINK/USDT", "", "BTC/USDT"]
 
 
 def test_a_headline_from_the_future_or_without_a_date_is_refused() -> None:
