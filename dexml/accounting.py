@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from math import fsum, sqrt
+from operator import mul
 
 from dexml.domain import Bar, Fill, Intent, Side
 from dexml.events import Filled, Reason
@@ -67,7 +68,7 @@ def daily_volatility(book: Book, config: KernelConfig) -> float:
     """Return the one-day return standard deviation about zero; 0 without returns."""
     if not book.returns:
         return 0.0
-    mean_square = fsum(value * value for value in book.returns) / len(book.returns)
+    mean_square = fsum(map(mul, book.returns, book.returns)) / len(book.returns)
     return sqrt(mean_square * config.bars_per_day)
 
 
@@ -75,7 +76,7 @@ def usual_move(book: Book, config: KernelConfig) -> float:
     """Return the mean absolute return over the horizon; 0 without returns."""
     if not book.returns:
         return 0.0
-    mean = fsum(abs(value) for value in book.returns) / len(book.returns)
+    mean = fsum(map(abs, book.returns)) / len(book.returns)
     return mean * sqrt(config.policy.horizon)
 
 

@@ -10,6 +10,7 @@ from math import fsum
 from dexml.accounting import daily_volatility
 from dexml.domain import Side, Signal, Target
 from dexml.risk.score import RiskParts, part, risk_score
+from dexml.risk.sizing import Payoff, payoff
 from dexml.risk.tail import tail_risk
 from dexml.state import Book, State
 
@@ -20,12 +21,22 @@ _ON_PRICE = frozenset({Target.DIRECTION, Target.SENTIMENT, Target.MACRO})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """What is true of the whole book at one close."""
+    """What is true of the whole book at one close.
+
+    Attributes
+    ----------
+    weights, volatilities : mapping of instrument to float
+        Share of equity; one-day return standard deviation.
+    odds : Payoff
+        Mean win and loss so far, in units of the usual move.
+    """
 
     equity: Decimal
     drawdown: float
     value_at_risk: float
     weights: Mapping[str, float]
+    volatilities: Mapping[str, float]
+    odds: Payoff
     parts: RiskParts
 
     @property
@@ -60,8 +71,10 @@ def value_at_risk(state: State, held: Mapping[str, float]) -> float:
     n_common = min((len(book.returns) for book in active), default=0)
     if n_common < 20:  # no entry happens before the warm-up; see KernelConfig
         return 0.0
-    columns = [(held[book.instrument], book.returns[-n_common:]) for book in active]
-    earned = [fsum(w * column[row] for w, column in columns) for row in range(n_common)]
+    earned = [0.0] * n_common
+    for book in active:
+        weight, column = held[book.instrument], book.returns[-n_common:]
+        earned = [sum_ + weight * value for sum_, value in zip(earned, column, strict=True)]
     return tail_risk(earned, state.config.bars_per_day).value_at_risk
 
 
@@ -69,22 +82,24 @@ def assess(state: State) -> Assessment:
     """Return the book's assessment at its latest marks."""
     limits, held = state.config.limits, weights(state)
     lost, tail = drawdown(state), value_at_risk(state, held)
+    volatilities = {b.instrument: daily_volatility(b, state.config) for b in state.books}
+    moving = fsum(held[name] * volatilities[name] for name in held)
     unfit = sum(not book.healthy for book in state.books) / len(state.books)
     parts = RiskParts(
-        volatility=part(_weighted_volatility(state, held), limits.volatility),
+        volatility=part(moving, limits.volatility),
         value_at_risk=part(tail, limits.value_at_risk),
         drawdown=part(lost, limits.drawdown),
         concentration=part(max(held.values()), limits.weight),
         data_health=part(unfit, limits.unhealthy_share),
     )
     return Assessment(
-        equity=state.equity, drawdown=lost, value_at_risk=tail, weights=held, parts=parts
-    )
-
-
-def _weighted_volatility(state: State, held: Mapping[str, float]) -> float:
-    return fsum(
-        held[book.instrument] * daily_volatility(book, state.config) for book in state.books
+        equity=state.equity,
+        drawdown=lost,
+        value_at_risk=tail,
+        weights=held,
+        volatilities=volatilities,
+        odds=payoff(state.outcomes, state.config.sizing),
+        parts=parts,
     )
 
 
@@ -93,7 +108,7 @@ def parts_for(book: Book, signal: Signal | None, state: State, whole: Assessment
     limits = state.config.limits
     said = [p for name, p in (signal.members if signal else ()) if name in _ON_PRICE]
     spread = max(said) - min(said) if said else 0.0
-    own = part(daily_volatility(book, state.config), limits.volatility)
+    own = part(whole.volatilities[book.instrument], limits.volatility)
     return RiskParts(
         volatility=max(own, whole.parts.volatility),
         value_at_risk=whole.parts.value_at_risk,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from dexml.accounting import ask, daily_volatility, mark_bars, pending_buys, usual_move
+from dexml.accounting import ask, mark_bars, pending_buys, usual_move
 from dexml.assessment import Assessment, assess, parts_for, value_at_risk, weights
 from dexml.costs import round_trip_cost
 from dexml.domain import Mode, Side, Signal
@@ -25,7 +25,7 @@ from dexml.risk.exits import exit_reason, trailed
 from dexml.risk.limits import permits
 from dexml.risk.policy import POLICIES, MarketView, Policy, Proposal
 from dexml.risk.score import REFUSAL, risk_score
-from dexml.risk.sizing import expected_return, kelly_fraction, payoff, volatility_damped
+from dexml.risk.sizing import expected_return, kelly_fraction, volatility_damped
 from dexml.state import Book, State
 
 __all__ = ["hear_close"]
@@ -105,17 +105,18 @@ def _case(
 ) -> _Case:
     config, equity = state.config, float(whole.equity)
     p = signal.probability if signal else None
-    odds, move = payoff(state.outcomes, config.sizing), usual_move(book, config)
+    odds, move = whole.odds, usual_move(book, config)
+    volatility = whole.volatilities[book.instrument]
     measured = len(state.outcomes) >= config.sizing.min_outcomes
     gross = odds.scaled(move)
     chance = 0.5 if p is None else p
     limit = min(config.limits.weight * equity, _pool_limit(state))
     fraction = kelly_fraction(chance, gross, config.sizing.kelly_cap)
-    notional = min(limit, volatility_damped(fraction, equity, daily_volatility(book, config)))
+    notional = min(limit, volatility_damped(fraction, equity, volatility))
     cost = round_trip_cost(max(notional, config.sizing.min_notional), config.costs)
     if measured:  # win and loss after costs, once they are measured and not assumed
         fraction = kelly_fraction(chance, odds.scaled(move, cost), config.sizing.kelly_cap)
-        notional = min(limit, volatility_damped(fraction, equity, daily_volatility(book, config)))
+        notional = min(limit, volatility_damped(fraction, equity, volatility))
     view = MarketView(
         probability=chance,
         expected_return=expected_return(chance, gross),
@@ -137,7 +138,8 @@ def _decide(state: State, case: _Case) -> tuple[State, Decision, list[Trade]]:
     book = state.book(case.book.instrument) or case.book
     if case.probability is not None:
         book = ask(book, case.at, state.config)
-    return state.having(_trailing(book, state)), _decision(state, case, proposal), trades
+    decision = _decision(state, case, proposal)
+    return state.having(_trailing(book, state)), decision, trades
 
 
 def _trailing(book: Book, state: State) -> Book:
@@ -200,12 +202,18 @@ def _refusal(state: State, case: _Case) -> Reason | None:
         return Reason.PROTECTION
     if state.mode is not Mode.ACTIVE or case.score >= REFUSAL:
         return Reason.RISK
-    if _buy_notional(state, case) < state.config.sizing.min_notional:
+    wanted, least = _wanted(state, case), state.config.sizing.min_notional
+    if wanted < least:
         return Reason.COST
+    if min(wanted, _free_cash(state)) < least or _over_limit(state, case):
+        return Reason.RISK
+    return None
+
+
+def _over_limit(state: State, case: _Case) -> bool:
     held = weights(state)
     held[case.book.instrument] = case.view.target_weight
-    over = value_at_risk(state, held) > state.config.limits.value_at_risk
-    return Reason.RISK if over else None
+    return value_at_risk(state, held) > state.config.limits.value_at_risk
 
 
 def _protected(state: State, case: _Case) -> bool:
@@ -215,27 +223,26 @@ def _protected(state: State, case: _Case) -> bool:
     return n_stops >= rules.max_stops or (closed_until is not None and case.at < closed_until)
 
 
-def _buy_notional(state: State, case: _Case) -> float:
-    wanted = case.notional - case.view.weight * float(state.equity)
+def _wanted(state: State, case: _Case) -> float:
+    return case.notional - case.view.weight * float(state.equity)
+
+
+def _free_cash(state: State) -> float:
     gas = 2 * state.config.costs.gas_per_swap_usd  # what is bought must also be sold
-    free = state.cash - pending_buys(state) - gas
-    return min(wanted, float(free))
+    return float(state.cash - pending_buys(state) - gas)
 
 
 def _ordered(state: State, case: _Case, proposal: Proposal) -> tuple[State, list[Trade]]:
     if proposal.action in (Action.ENTER, Action.INCREASE):
-        return buy(state, case.book, _buy_notional(state, case), case.at, "enter")
+        notional = min(_wanted(state, case), _free_cash(state))
+        return buy(state, case.book, notional, case.at, "enter")
     if proposal.action is Action.EXIT and case.book.bar is not None:
         return sell_all(state, case.book, case.book.bar.close, case.at, proposal.reason)
     return state, []
 
 
 def _decision(state: State, case: _Case, proposal: Proposal) -> Decision:
-    wanted = {
-        Action.ENTER: case.view.target_weight,
-        Action.INCREASE: case.view.target_weight,
-        Action.HOLD: case.view.weight,
-    }
+    leaves = proposal.action in (Action.EXIT, Action.DECLINE)
     return Decision(
         decision_id=identity(state.run, case.book.instrument, case.at.isoformat()),
         at=case.at,
@@ -246,6 +253,6 @@ def _decision(state: State, case: _Case, proposal: Proposal) -> Decision:
         expected_return=case.view.expected_return,
         cost=case.view.cost,
         net_edge=case.view.expected_return - case.view.cost,
-        target_weight=wanted.get(proposal.action, 0.0),
+        target_weight=0.0 if leaves else weights(state)[case.book.instrument],
         risk_score=case.score,
     )

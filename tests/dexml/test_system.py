@@ -383,3 +383,15 @@ def test_the_valuation_carries_exact_text() -> None:
     (mark,) = [command for command in commands if isinstance(command, EquityMarked)]
     assert Decimal(mark.equity) == state.equity
     assert Decimal(mark.cash) == state.cash
+
+
+def test_the_decided_weight_is_what_was_ordered_and_empty_cash_is_a_risk_reason() -> None:
+    state = replace(warmed(), cash=Decimal(100), peak=Decimal(100))
+    _, commands = step(state, close_of(40, 0.8))
+    for intent in trades(commands):
+        weight = decisions(commands)[intent.instrument].target_weight
+        assert weight == pytest.approx(float(intent.amount_in) / 100)
+    held = replace(invested(), cash=Decimal(5))
+    books = tuple(replace(b, position=None) if b.instrument == NAMES[1] else b for b in held.books)
+    _, commands = step(replace(held, books=books), close_of(41, 0.8))
+    assert decisions(commands)[NAMES[1]].reason is Reason.RISK
