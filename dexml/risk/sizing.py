@@ -35,7 +35,7 @@ class SizingConfig:
     min_notional : float
         Smallest order, in quote currency.
     max_pool_share : float
-        Largest order, as a share of the pool's quote reserve.
+        Largest position, as a share of the pool's quote reserve: what a swap can bear in impact.
     """
 
     kelly_cap: float = 0.25
@@ -43,7 +43,7 @@ class SizingConfig:
     shrinkage_outcomes: int = 400
     max_outcomes: int = 1_000
     min_notional: float = 10.0
-    max_pool_share: float = 0.005
+    max_pool_share: float = 0.001
 
     def __post_init__(self) -> None:
         if not 0 < self.kelly_cap <= 1:

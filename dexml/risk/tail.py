@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum, sqrt
+from operator import mul
 
 from dexml.errors import DataError
 
@@ -68,7 +69,7 @@ def tail_risk(
 
 
 def _standardise(returns: Sequence[float], decay: float) -> tuple[list[float], float]:
-    variance = fsum(value * value for value in returns) / len(returns)
+    variance = fsum(map(mul, returns, returns)) / len(returns)
     shocks = []
     for value in returns:
         shocks.append(value / sqrt(variance) if variance > 0 else 0.0)

@@ -1,0 +1,69 @@
+"""Hear a recorded run again and compare every command, byte by byte."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from dexml.events import Decision
+from dexml.records import decode_event, encode
+from dexml.state import State
+from dexml.system import step
+
+__all__ = ["Recorded", "ReplayReport", "replay"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """One event and the commands it caused, as records (see `dexml.records.encode`)."""
+
+    event: str
+    commands: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayReport:
+    """Whether the run repeats itself.
+
+    Attributes
+    ----------
+    first_difference : str or None
+        The event's id with what was recorded and what is decided now.
+    state : State
+        After the last event that was heard.
+    """
+
+    identical: bool
+    events: int
+    decisions: int
+    first_difference: str | None
+    state: State
+
+
+def replay(events: Iterable[Recorded], initial: State) -> ReplayReport:
+    """Hear recorded events from `initial`, and stop at the first command that differs."""
+    state, n_events, n_decisions = initial, 0, 0
+    difference = None
+    for recorded in events:
+        event = decode_event(recorded.event)
+        state, commands = step(state, event)
+        n_events += 1
+        n_decisions += sum(isinstance(command, Decision) for command in commands)
+        now = [encode(command) for command in commands]
+        if now != list(recorded.commands):
+            difference = _described(event.id, list(recorded.commands), now)
+            break
+    return ReplayReport(
+        identical=difference is None,
+        events=n_events,
+        decisions=n_decisions,
+        first_difference=difference,
+        state=state,
+    )
+
+
+def _described(event_id: str, then: list[str], now: list[str]) -> str:
+    for old, new in zip(then, now, strict=False):
+        if old != new:
+            return f"{event_id}: recorded {old}, now {new}"
+    return f"{event_id}: recorded {len(then)} commands, now {len(now)}"

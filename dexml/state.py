@@ -1,0 +1,172 @@
+"""Everything the decision kernel remembers, frozen and bounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from functools import reduce
+
+from dexml.costs import MONEY, CostConfig
+from dexml.domain import Bar, Intent, Mode, Timeframe
+from dexml.errors import ConfigError
+from dexml.events import EquityMarked
+from dexml.risk.exits import ExitConfig, Levels
+from dexml.risk.limits import LimitConfig
+from dexml.risk.policy import PolicyConfig
+from dexml.risk.sizing import SizingConfig
+
+__all__ = ["Ask", "Book", "KernelConfig", "Position", "State"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelConfig:
+    """Every setting that can change a decision.
+
+    Attributes
+    ----------
+    window_bars : int
+        Returns remembered for each instrument.
+    warm_up_bars : int
+        Bars an instrument must have shown before it is entered.
+    """
+
+    timeframe: Timeframe = Timeframe.H1
+    costs: CostConfig = field(default_factory=CostConfig)
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    sizing: SizingConfig = field(default_factory=SizingConfig)
+    exits: ExitConfig = field(default_factory=ExitConfig)
+    limits: LimitConfig = field(default_factory=LimitConfig)
+    window_bars: int = 240
+    warm_up_bars: int = 24
+
+    def __post_init__(self) -> None:
+        if not 20 <= self.warm_up_bars <= self.window_bars:
+            raise ConfigError(
+                "kernel.warm_up_bars",
+                f"must be in 20..{self.window_bars}",
+                self.warm_up_bars,
+                "A 95% tail needs 20 returns.",
+            )
+
+    @property
+    def bars_per_day(self) -> float:
+        return 86_400 / self.timeframe.seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Base tokens held, since when, and where they are sold.
+
+    Attributes
+    ----------
+    quantity, paid : Decimal
+        Base held (positive); quote it cost, with gas.
+    best : float
+        Highest price seen since entry.
+    """
+
+    quantity: Decimal
+    paid: Decimal
+    entered_at: datetime
+    best: float
+    exits: Levels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A signal whose outcome is due: the close it was made at, and the usual move then."""
+
+    due_at: datetime
+    close: float
+    magnitude: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """What is known of one instrument.
+
+    Attributes
+    ----------
+    returns : tuple of float
+        Close to close, one for each bar set heard since the first bar; 0 where a bar is missing.
+    n_bars : int
+        Bars ever heard.
+    atr : float
+        Average true range by Wilder's recurrence, quote per base.
+    """
+
+    instrument: str
+    position: Position | None = None
+    pending: Intent | None = None
+    healthy: bool = True
+    bar: Bar | None = None
+    n_bars: int = 0
+    atr: float = 0.0
+    returns: tuple[float, ...] = ()
+    asks: tuple[Ask, ...] = ()
+    closed_until: datetime | None = None
+
+    @property
+    def quantity(self) -> Decimal:
+        return self.position.quantity if self.position else Decimal(0)
+
+    @property
+    def value(self) -> Decimal:
+        """Value of the position at the last close, in quote currency, exact."""
+        if self.position is None or self.bar is None:
+            return Decimal(0)
+        return MONEY.multiply(self.position.quantity, Decimal(repr(self.bar.close)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """The kernel's whole memory.
+
+    Attributes
+    ----------
+    books : tuple of Book
+        Sorted by instrument.
+    peak : Decimal
+        Highest equity since the start or since a person last resumed trading.
+    outcomes : tuple of float
+        Realised horizon returns over the usual move, all instruments, oldest first.
+    stops : tuple of datetime
+        When positions were stopped out, within the guard's window.
+    closed_at, seen_at : datetime or None
+        Latest bar set and latest prices heard; older ones are refused.
+    heard : tuple of str
+        Ids of the latest events.
+    mark : EquityMarked or None
+        The latest valuation.
+    """
+
+    run: str
+    config: KernelConfig
+    cash: Decimal
+    books: tuple[Book, ...]
+    peak: Decimal
+    mode: Mode = Mode.ACTIVE
+    outcomes: tuple[float, ...] = ()
+    stops: tuple[datetime, ...] = ()
+    closed_at: datetime | None = None
+    seen_at: datetime | None = None
+    heard: tuple[str, ...] = ()
+    mark: EquityMarked | None = None
+
+    @property
+    def equity(self) -> Decimal:
+        return reduce(MONEY.add, (book.value for book in self.books), self.cash)
+
+    @property
+    def open_intents(self) -> tuple[Intent, ...]:
+        return tuple(book.pending for book in self.books if book.pending is not None)
+
+    def book(self, instrument: str) -> Book | None:
+        """Return the book of `instrument`, or None if it is not traded in this run."""
+        return next((book for book in self.books if book.instrument == instrument), None)
+
+    def having(self, book: Book) -> State:
+        """Return the state with `book` in place of the book of its instrument."""
+        books = tuple(book if old.instrument == book.instrument else old for old in self.books)
+        return replace(self, books=books)

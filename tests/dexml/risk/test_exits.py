@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dexml.events import Reason
+from dexml.risk.exits import Direction, ExitConfig, exit_reason, levels, trailed
+
+SIDES = st.sampled_from([1, -1])
+PRICES = st.floats(10, 1_000)
+
+
+def test_a_long_stops_two_atr_below_and_takes_profit_above() -> None:
+    exits = levels(100.0, 2.0, 1.5, ExitConfig())
+    assert (exits.stop, exits.take_profit) == (96.0, 112.0)
+    assert exit_reason(96.0, exits) is Reason.STOP
+    assert exit_reason(112.0, exits) is Reason.TAKE_PROFIT
+    assert exit_reason(100.0, exits) is None
+
+
+@given(PRICES, st.floats(0.01, 2), SIDES)
+def test_both_sides_are_mirror_images(price: float, atr: float, side: Direction) -> None:
+    exits = levels(price, atr, 1.0, ExitConfig(), side)
+    assert exit_reason(price, exits, side) is None
+    assert exit_reason(price - side * 2.01 * atr, exits, side) is Reason.STOP
+    assert exit_reason(price + side * 4.01 * atr, exits, side) is Reason.TAKE_PROFIT
+
+
+@given(PRICES, st.lists(PRICES, min_size=1), st.floats(0.01, 5), SIDES)
+def test_a_trailing_stop_never_moves_back(
+    stop: float, path: list[float], atr: float, side: Direction
+) -> None:
+    for best in path:
+        moved = trailed(stop, best, atr, ExitConfig(), side)
+        assert side * (moved - stop) >= 0
+        stop = moved
