@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from dexml.data.store import Store
 from dexml.domain import Bar, History, Target, Timeframe
 from dexml.execution.paper import PaperBroker
 from dexml.ledger import Ledger
+from dexml.records import encode
+from dexml.state import State
 
 __all__ = ["Crew", "Place"]
 
@@ -94,6 +97,11 @@ class Crew:
         self._add(RiskActor, "risk", run, url)
         self._add(ExecutionActor, "execution", run, url, PaperBroker(CostConfig()))
         self._add(MonitorActor, "monitor", run, url, begin=lambda: (self._newest_bars(),))
+
+    def open_run(self, at: datetime, state: State, seed: int) -> None:
+        """Write the run's beginning into the ledger: the state every replay starts from."""
+        config = {"initial_state": encode(state)}
+        self.ledger.start_run(self.place.run, at, config, seed)
 
     def history(self) -> History:
         """Return everything in the run's store."""

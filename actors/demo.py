@@ -7,6 +7,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +27,20 @@ from dexml.access import new_token
 from dexml.clock import SimulatedClock
 from dexml.domain import Bars, History, to_datetime
 from dexml.errors import EnvironmentRefused
-from dexml.experiments.sources import plant_market, recorded_bars
+from dexml.experiments.sources import bar_sets, plant_market, recorded_bars
 from dexml.experiments.training import split_in_time
 from dexml.features.audit import audit
 from dexml.features.panel import build_panel
 from dexml.simulation.exchanges import ExchangeServers
-from dexml.state import initial_state
+from dexml.state import KernelConfig
+from dexml.system import initial_state, warm_up
 from dexml.targets import labels
 
 __all__ = ["DemoOptions", "run_demo"]
 
 PLANTED_BARS, RECORDED_BARS = 3_000, 8_000
 DEFAULT_PORT = 8_000
+START_CASH = Decimal(10_000)
 NEEDED_BYTES = 1_500_000_000
 
 
@@ -120,7 +123,7 @@ def _run(
     split = split_in_time(build_panel(known))
     with stages.stage("training", total=5) as step:
         trained = train(crew, step, split, labels(known.bars), options.seed)
-    _open_book(crew, options, instants[source.n_history - 1], trained)
+    _open_book(crew, options, known, instants[source.n_history - 1], trained)
     with stages.stage("serving") as step:
         url, token = _serve(crew, port)
         step.say(url)
@@ -176,15 +179,19 @@ def _backfill(crew: Crew, stages: Stages, instants: list[datetime]) -> None:
             step.advance(1, f"{venue}: {report.n_new:,} bars")
 
 
-def _open_book(crew: Crew, options: DemoOptions, at: datetime, trained: Trained) -> None:
-    state = initial_state(f"demo:{options.seed}", crew.instruments)
-    crew.open_run(at, state, options.seed)
+def _open_book(
+    crew: Crew, options: DemoOptions, known: History, at: datetime, trained: Trained
+) -> None:
+    config = KernelConfig()
+    # the label, not the run, is part of every id: the same seed gives the same bytes
+    state = initial_state(f"demo:{options.seed}", config, crew.instruments, START_CASH)
+    crew.open_run(at, warm_up(state, bar_sets(known.bars, config.window_bars)), options.seed)
     crew.start_traders(trained.suite.digest)
 
 
 def _serve(crew: Crew, port: int) -> tuple[str, str]:
     token, record = new_token(("read",), datetime.now(UTC), timedelta(days=1))
-    crew.keep_token(record)
+    crew.ledger.add_token(record.id, record.sha256, record.scopes, record.expires_at)
     args = serve_app.ServeArgs(
         run=crew.place.run,
         database_url=crew.place.database_url,

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
-from dexml.domain import Intent
+from pydantic import TypeAdapter
+
+from dexml.domain import Fill, Intent
 from dexml.errors import ActorNotReady
 from dexml.events import Filled, OrderFailed
 from dexml.execution.broker import Broker
 from dexml.ledger import Ledger
-from dexml.records import from_json, to_json
+from dexml.records import decode_event, encode
 
 __all__ = ["ExecutionActor"]
 
 STREAM = "execution"
+_INTENT = TypeAdapter(Intent)
 
 
 class ExecutionActor:
@@ -57,14 +61,17 @@ class ExecutionActor:
         if self._epoch is None:
             raise ActorNotReady("execution", "must be started", "new", "Call start(epoch) first.")
         for row in self._ledger.outbox(self._run):
-            intent: Intent = from_json(row.intent)
+            intent = _INTENT.validate_json(row.intent)
             price = intent.reference_price if prices is None else prices[intent.instrument]
-            self._settle(intent, self._broker.execute(intent, price, at))
-        return [from_json(text) for text in self._ledger.unheard_outcomes(self._run)]
+            self._settle(self._epoch, intent, self._broker.execute(intent, price, at), at)
+        rows = self._ledger.unheard_outcomes(self._run)
+        return [decode_event(json.dumps(row.outcome)) for row in rows]
 
-    def _settle(self, intent: Intent, outcome: Filled | OrderFailed) -> None:
-        assert self._epoch is not None
-        kind = "fill" if isinstance(outcome, Filled) else "failed"
-        self._ledger.commit_fill(
-            STREAM, self._epoch, self._run, intent.intent_id, to_json(outcome), kind
-        )
+    def _settle(
+        self, epoch: int, intent: Intent, outcome: Fill | OrderFailed, at: datetime
+    ) -> None:
+        failed = isinstance(outcome, OrderFailed)
+        event = outcome if isinstance(outcome, OrderFailed) else Filled(at=at, fill=outcome)
+        record = json.loads(encode(event))
+        kind: Literal["fill", "failed"] = "failed" if failed else "fill"
+        self._ledger.commit_fill(STREAM, epoch, self._run, intent.intent_id, record, kind)

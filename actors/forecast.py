@@ -12,6 +12,7 @@ import pandas as pd
 from dexml.data.store import Store
 from dexml.domain import Bar, History, Signal, Target, Timeframe, to_datetime64
 from dexml.errors import ActorNotReady, DataError
+from dexml.ensemble import ENSEMBLE, signal_of
 from dexml.features.panel import build_panel
 from dexml.ledger import Ledger
 from dexml.models.registry import Registry
@@ -84,7 +85,9 @@ class ForecastActor:
         newest = {name: bars.bar(-1) for name, bars in history.bars.items()}
         return Forecasts(
             bars=tuple(newest[name] for name in sorted(table.index)),
-            signals=tuple(_signal(str(name), closed_at, row) for name, row in table.iterrows()),
+            signals=tuple(
+                signal_of(str(name), closed_at, row.to_dict()) for name, row in table.iterrows()
+            ),
         )
 
     def latest(self, instrument: str) -> dict[str, Any]:
@@ -130,9 +133,9 @@ class ForecastActor:
     def _view(self, row: pd.Series[float]) -> dict[str, Any]:
         values = {str(key): None if pd.isna(value) else float(value) for key, value in row.items()}
         return {
-            "probability": values.pop("ensemble"),
+            "probability": values.pop(ENSEMBLE),
             "targets": values,
-            "models": {"ensemble": self._suite.digest},
+            "models": {ENSEMBLE: self._suite.digest},
         }
 
     def _require_ready(self) -> None:
@@ -142,15 +145,4 @@ class ForecastActor:
 
 def _from_ledger(rows: list[dict[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame(rows).pivot(index="instrument", columns="target", values="probability")
-    return frame.reindex(columns=[*map(str, Target), "ensemble"]).astype("float64").sort_index()
-
-
-def _signal(name: str, closed_at: datetime, row: pd.Series) -> Signal:
-    members = {str(key): float(value) for key, value in row.items() if not pd.isna(value)}
-    probability = members.pop("ensemble", None)
-    return Signal(
-        instrument=name,
-        closed_at=closed_at,
-        probability=probability,
-        members=tuple(sorted(members.items())),
-    )
+    return frame.reindex(columns=[*map(str, Target), ENSEMBLE]).astype("float64").sort_index()

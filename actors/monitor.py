@@ -50,16 +50,21 @@ class MonitorActor:
         self._remember(bars)
         windows = {name: _window(name, queue) for name, queue in self._bars.items()}
         known = labels(windows, horizon=1).groupby("instrument").nth(-2)
-        rows = [row for instant in sorted({at for at, _ in known.index}) for row in
-                self._outcomes(instant.to_pydatetime(), known.loc[instant])]
+        rows = [
+            row
+            for instant in sorted({at for at, _ in known.index})
+            for row in self._outcomes(instant.to_pydatetime(), known.loc[instant])
+        ]
         return self._ledger.add_outcomes(STREAM, self._epoch, self._run, rows)
 
     def _outcomes(self, closed_at: datetime, known: pd.DataFrame) -> list[dict[str, Any]]:
         forecasts = self._ledger.forecasts(self._run, closed_at)
+        truths = [(row, _truth(known, row)) for row in forecasts if row["probability"] is not None]
+        names = ("instrument", "closed_at", "target")
         return [
-            {**forecast, "outcome": int(_truth(known, forecast))}
-            for forecast in forecasts
-            if forecast["probability"] is not None and _truth(known, forecast) is not None
+            {**{name: row[name] for name in names}, "label": int(truth)}
+            for row, truth in truths
+            if truth is not None
         ]
 
     def _remember(self, bars: list[Bar]) -> None:

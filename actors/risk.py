@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
-from dexml.errors import ActorNotReady
-from dexml.events import Command, Event
-from dexml.ledger import Ledger
-from dexml.records import from_json, to_json
+from dexml.errors import ActorNotReady, LedgerError
+from dexml.events import Alert, Command, Decision, EquityMarked, Event, Trade
+from dexml.describe import describe
+from dexml.ledger import Ledger, StepRows
+from dexml.records import decode_command, decode_event, decode_state, encode
 from dexml.state import State
 from dexml.system import step
 
@@ -39,7 +41,7 @@ class RiskActor:
     def start(self, epoch: int) -> None:
         """Rebuild the state from the ledger, and own it under `epoch` from now on."""
         self._ledger = Ledger.open(self._database_url)
-        self._state = restore(self._ledger, self._run)
+        self._state = _restore(self._ledger, self._run)
         self._since_snapshot = 0
         self._epoch = epoch
 
@@ -56,7 +58,7 @@ class RiskActor:
         epoch = self._require_ready()
         known = self._ledger.event_commands(self._run, event.id)
         if known is not None:
-            return [from_json(text) for text in known]
+            return [decode_command(text) for text in known]
         state, commands = step(self._state, event)
         self._commit(epoch, event, commands, state)
         self._state = state
@@ -65,7 +67,7 @@ class RiskActor:
     def view(self) -> dict[str, Any]:
         """Return the book and the risk figures as JSON-able values."""
         self._require_ready()
-        return self._state.view()
+        return describe(self._state)
 
     def _commit(self, epoch: int, event: Event, commands: list[Command], state: State) -> None:
         self._since_snapshot += 1
@@ -75,10 +77,10 @@ class RiskActor:
             epoch,
             self._run,
             event.id,
-            to_json(event),
-            [to_json(command) for command in commands],
-            step_rows(commands),
-            to_json(state) if due else None,
+            encode(event),
+            [encode(command) for command in commands],
+            _rows(commands),
+            encode(state) if due else None,
         )
         if due:
             self._since_snapshot = 0
@@ -87,3 +89,23 @@ class RiskActor:
         if self._epoch is None:
             raise ActorNotReady("risk", "must be started", "new", "Call start(epoch) first.")
         return self._epoch
+
+
+def _restore(ledger: Ledger, run: str) -> State:
+    started = ledger.run(run)
+    if started is None:
+        raise LedgerError(f"run {run}", "must be in the ledger", "missing", "Start it first.")
+    seq, text = ledger.latest_snapshot(run) or (0, started["config"]["initial_state"])
+    state = decode_state(text)
+    for row in ledger.events(run, after_seq=seq):
+        state, _ = step(state, decode_event(row.event))
+    return state
+
+
+def _rows(commands: list[Command]) -> StepRows:
+    return StepRows(
+        decisions=[asdict(one) for one in commands if isinstance(one, Decision)],
+        intents=[asdict(one.intent) for one in commands if isinstance(one, Trade)],
+        equity=[asdict(one) for one in commands if isinstance(one, EquityMarked)],
+        alerts=[asdict(one) for one in commands if isinstance(one, Alert)],
+    )

@@ -40,6 +40,17 @@ class Stages:
     memory: MemoryWatch
     done: list[Stage] = field(default_factory=list)
 
+    def to_dict(self) -> list[dict[str, float | str]]:
+        """Return name, seconds and peak memory of each stage that ended."""
+        return [
+            {"name": one.name, "seconds": one.seconds, "peak_rss_mb": one.peak_mb}
+            for one in self.done
+        ]
+
+    def peak_mb(self) -> float:
+        """Return the most memory that any stage used."""
+        return max(one.peak_mb for one in self.done)
+
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Step]:
         """Show a stage while its block runs; `total` steps fill its bar."""

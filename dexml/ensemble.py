@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 
-from dexml.domain import Floats
+from dexml.domain import Floats, Signal
 from dexml.errors import ModelError
 
-__all__ = ["Stacker", "logit", "weighted_vote"]
+__all__ = ["ENSEMBLE", "Stacker", "logit", "signal_of", "weighted_vote"]
+
+ENSEMBLE = "ensemble"
 
 _CLIP = 1e-4
 _RIDGE = 1e-3  # per row: draws the weights towards an equal share of one
@@ -29,6 +32,25 @@ def logit(probability: Floats) -> Floats:
     """
     p = np.clip(probability, _CLIP, 1 - _CLIP)
     return np.asarray(np.log(p / (1 - p)))
+
+
+def signal_of(instrument: str, closed_at: datetime, forecasts: Mapping[str, float]) -> Signal:
+    """Return the signal of one row of forecasts; NaN means that a model said nothing.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> row = {"ensemble": 0.6, "direction": 0.55, "macro": float("nan")}
+    >>> signal = signal_of("BTC/USDT", datetime(2024, 1, 1, tzinfo=UTC), row)
+    >>> signal.probability, signal.members
+    (0.6, (('direction', 0.55),))
+    """
+    said = {name: float(value) for name, value in forecasts.items() if value == value}
+    probability = said.pop(ENSEMBLE, None)
+    members = tuple(sorted(said.items()))
+    return Signal(
+        instrument=instrument, closed_at=closed_at, probability=probability, members=members
+    )
 
 
 def weighted_vote(members: pd.DataFrame, weights: Mapping[str, float]) -> Floats:

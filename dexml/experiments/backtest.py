@@ -15,6 +15,7 @@ import pandas as pd
 
 from dexml.cycle import Timing, run_bar
 from dexml.domain import Bar, Bars, Fill, Intent, Signal
+from dexml.ensemble import ENSEMBLE, signal_of
 from dexml.errors import DataError
 from dexml.events import (
     Action,
@@ -111,6 +112,7 @@ def backtest(
     run: str = "backtest",
     start_cash: Decimal = Decimal(10_000),
     host: LocalHost | None = None,
+    until: datetime | None = None,
 ) -> BacktestReport:
     """Run the kernel over every bar of `bars`.
 
@@ -119,7 +121,8 @@ def backtest(
     bars : mapping of instrument to Bars
         Oldest first; stamps may differ between instruments.
     signals : DataFrame
-        Column `probability`, indexed by (closed_at, instrument); NaN or absent means no signal.
+        Column `probability`, and one for each member that spoke, indexed by (closed_at,
+        instrument); NaN or absent means no signal.
     config : KernelConfig
         Settings of policy, risk and costs.
     run : str
@@ -128,6 +131,8 @@ def backtest(
         Quote currency.
     host : LocalHost, optional
         To go on from a warmed-up state or to keep the journal.
+    until : datetime, optional
+        Last close to decide on; later bars only give the prices its orders meet.
 
     Raises
     ------
@@ -143,6 +148,8 @@ def backtest(
     timing = Timing(timeframe=config.timeframe, latency_s=config.costs.latency_s)
     commands: list[Command] = []
     for closed, said, opening in _bar_sets(bars, signals):
+        if until is not None and closed[0].closed_at > until:
+            break
         commands += run_bar(host, closed, said, opening, timing)
     return _report(commands, host, _hold(bars, start_cash, config), start_cash)
 
@@ -151,14 +158,17 @@ BarSet = tuple[tuple[Bar, ...], tuple[Signal, ...], dict[str, float]]
 
 
 def _bar_sets(bars: Mapping[str, Bars], signals: pd.DataFrame) -> Iterator[BarSet]:
-    said = _probabilities(signals)
+    said = _forecasts(signals)
     rows = {name: {stamp: row for row, stamp in enumerate(_ns(bars[name]))} for name in bars}
     stamps = sorted({stamp for table in rows.values() for stamp in table})
     for stamp, following in zip(stamps, [*stamps[1:], None], strict=True):
         closed = tuple(
             bars[name].bar(rows[name][stamp]) for name in sorted(bars) if stamp in rows[name]
         )
-        spoken = tuple(_signal(bar, said.get((stamp, bar.instrument))) for bar in closed)
+        spoken = tuple(
+            signal_of(bar.instrument, bar.closed_at, said.get((stamp, bar.instrument), {}))
+            for bar in closed
+        )
         opening = {
             name: float(bars[name].open[rows[name][following]])
             for name in bars
@@ -172,16 +182,12 @@ def _ns(bars: Bars) -> list[int]:
     return stamps
 
 
-def _probabilities(signals: pd.DataFrame) -> dict[tuple[int, str], float]:
+def _forecasts(signals: pd.DataFrame) -> dict[tuple[int, str], dict[str, float]]:
     closed_at = pd.DatetimeIndex(signals.index.get_level_values(0)).as_unit("ns").asi8.tolist()
     names = signals.index.get_level_values(1).tolist()
-    values = signals["probability"].to_numpy(dtype=np.float64).tolist()
-    keyed = zip(closed_at, names, values, strict=True)
-    return {(stamp, name): value for stamp, name, value in keyed if value == value}
-
-
-def _signal(bar: Bar, probability: float | None) -> Signal:
-    return Signal(instrument=bar.instrument, closed_at=bar.closed_at, probability=probability)
+    rows = signals.rename(columns={"probability": ENSEMBLE}).to_dict("records")
+    keyed = zip(closed_at, names, rows, strict=True)
+    return {(stamp, name): row for stamp, name, row in keyed}
 
 
 def _report(

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from dexml.errors import UsageError
 from dexml.events import Decision
-from dexml.records import decode_event, encode
+from dexml.ledger import Ledger
+from dexml.records import decode_event, decode_state, encode
 from dexml.state import State
 from dexml.system import step
 
-__all__ = ["Recorded", "ReplayReport", "replay"]
+__all__ = ["Recorded", "ReplayReport", "replay", "replay_run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,27 @@ def replay(events: Iterable[Recorded], initial: State) -> ReplayReport:
         first_difference=difference,
         state=state,
     )
+
+
+def replay_run(ledger: Ledger, run: str) -> ReplayReport:
+    """Replay a run of the ledger from its first event, after verifying its chain.
+
+    Raises
+    ------
+    UsageError
+        If the ledger has no such run.
+    LedgerError
+        If a row was changed since it was written.
+    """
+    started = ledger.run(run)
+    if started is None:
+        latest = ledger.latest_run()
+        raise UsageError(
+            "run", "must be in the ledger", run, f"The latest is {latest['run'] if latest else 'none'}."
+        )
+    ledger.verify_chain("risk")
+    rows = (Recorded(event=row.event, commands=row.commands) for row in ledger.events(run))
+    return replay(rows, decode_state(started["config"]["initial_state"]))
 
 
 def _described(event_id: str, then: list[str], now: list[str]) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 from dexml.data.imports import common_range, read_bars
-from dexml.domain import Bars, History, check_instrument
+from dexml.domain import Bar, Bars, History, check_instrument
 from dexml.errors import UsageError
 from dexml.simulation.market import MarketConfig, PlantedMarket, plant
 
-__all__ = ["load_history", "plant_market", "recorded_bars"]
+__all__ = ["bar_sets", "load_history", "plant_market", "recorded_bars"]
 
 
 def load_history(
@@ -39,7 +41,7 @@ def recorded_bars(
     UsageError
         If a wanted symbol is not among the files, or the common range is too short.
     """
-    bars = read_bars(paths).bars
+    bars = read_bars(paths)
     missing = [name for name in symbols if name not in bars]
     if missing:
         raise UsageError(
@@ -58,3 +60,14 @@ def recorded_bars(
             f"Give --history {max(0, shortest - 100)} or fewer --cycles, or longer files.",
         )
     return {name: series.take(slice(len(series) - n_bars, None)) for name, series in shared.items()}
+
+
+def bar_sets(bars: Mapping[str, Bars], n_last: int) -> list[tuple[Bar, ...]]:
+    """Return the bars of the newest `n_last` closes, oldest first, those of one close together."""
+    by_close: dict[datetime, list[Bar]] = {}
+    for name in sorted(bars):
+        series = bars[name]
+        for row in range(max(0, len(series) - n_last), len(series)):
+            bar = series.bar(row)
+            by_close.setdefault(bar.closed_at, []).append(bar)
+    return [tuple(by_close[close]) for close in sorted(by_close)[-n_last:]]

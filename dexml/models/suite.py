@@ -11,14 +11,12 @@ import numpy as np
 import pandas as pd
 
 from dexml.domain import Target
-from dexml.ensemble import Stacker
+from dexml.ensemble import ENSEMBLE, Stacker
 from dexml.models.base import Forecaster
 from dexml.models.registry import Registry
 from dexml.models.tabular import TabularForecaster
 
-__all__ = ["ENSEMBLE", "Suite"]
-
-ENSEMBLE = "ensemble"
+__all__ = ["Suite"]
 
 
 class Suite:

@@ -119,8 +119,8 @@ def _fit(rows: pd.DataFrame, spec: FitSpec, scratch: str) -> Any:
     closed_at = rows.index.get_level_values("closed_at")
     embargo = spec.embargo_bars * bar_step(closed_at)
     splits = [
-        (train.astype(np.int32), test.astype(np.int32))
-        for train, test in block_splits(closed_at, spec.n_folds, embargo)
+        (split.train.astype(np.int32), split.test.astype(np.int32))
+        for split in block_splits(closed_at, spec.n_folds, embargo)
     ]
     predictor = TabularPredictor(
         "y", problem_type="binary", eval_metric="log_loss", path=scratch, verbosity=0

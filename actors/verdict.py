@@ -1,0 +1,236 @@
+"""What a run is worth: every figure of the demo, from the ledger and the test rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from actors.crew import Crew, Place
+from actors.fitting import Trained
+from dexml.domain import Bars, History, Target, to_datetime64
+from dexml.ensemble import ENSEMBLE
+from dexml.events import Action, Decision
+from dexml.execution.paper import PaperBroker
+from dexml.experiments.backtest import BacktestReport, LocalHost, backtest
+from dexml.experiments.replay import replay_run
+from dexml.experiments.scoring import ensemble_scores, forecast_verdict, rule_for, target_scores
+from dexml.experiments.training import TimeSplit
+from dexml.features.panel import build_panel
+from dexml.models.rules import rule_of
+from dexml.records import decode_command, decode_state, encode
+from dexml.report import render_report
+from dexml.state import KernelConfig
+from dexml.targets import labels
+from dexml.validation.significance import deflated_sharpe_ratio
+
+__all__ = ["Evidence", "closing_words", "judge"]
+
+N_TRIALS = 1  # one configuration was fixed before the test rows were looked at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evidence:
+    """All that a verdict is made from."""
+
+    crew: Crew
+    trained: Trained
+    split: TimeSplit
+    truth: pd.DataFrame | None
+    seed: int
+
+
+def judge(evidence: Evidence) -> dict[str, Any]:
+    """Return the figures of the run, and write its report."""
+    forecasts = evidence.trained.suite.forecast(evidence.split.test)
+    known = labels(evidence.crew.history().bars)
+    scores = _scores(evidence, forecasts, known)
+    tested = _backtest(evidence, forecasts)
+    strategy = _strategy(tested)
+    edge, sentence = forecast_verdict(scores[ENSEMBLE], strategy)
+    live = _live(evidence)
+    result = {
+        "seed": evidence.seed,
+        "targets": {name: row for name, row in scores.items() if name != ENSEMBLE},
+        "ensemble": scores[ENSEMBLE],
+        "strategy": strategy,
+        "significance": {
+            "sharpe": strategy["sharpe_ratio"],
+            "deflated_sharpe_probability": strategy["deflated_sharpe_probability"],
+            "n_trials": N_TRIALS,
+        },
+        "verdict": sentence,
+        "edge": edge,
+        **live,
+    }
+    return result
+
+
+def _scores(
+    evidence: Evidence, forecasts: pd.DataFrame, known: pd.DataFrame
+) -> dict[str, dict[str, Any]]:
+    train, test = evidence.split.train, evidence.split.test
+    scores = {}
+    for target in Target:
+        name = str(target)
+        learned, rule = known[name].reindex(train.index), rule_of(target)
+        said = pd.Series(rule(train, learned).predict(test), index=test.index)
+        row = target_scores(known[name].reindex(test.index), forecasts[name], said, learned.mean())
+        rows = evidence.trained.reports.get(target, {}).get("n_rows", 0)
+        scores[name] = row | {"rule": rule_for(target), "inputs_rows": rows}
+        scores[name] |= _bayes(evidence.truth, name, test)
+    direction = str(Target.DIRECTION)
+    truth = None if evidence.truth is None else evidence.truth[direction].reindex(test.index)
+    base = known[direction].reindex(train.index).mean()
+    outcome = known[direction].reindex(test.index)
+    scores[ENSEMBLE] = ensemble_scores(outcome, forecasts[ENSEMBLE], base, truth)
+    return scores
+
+
+def _bayes(truth: pd.DataFrame | None, name: str, test: pd.DataFrame) -> dict[str, float | None]:
+    if truth is None:
+        return {"bayes_accuracy": None}
+    p = truth[name].reindex(test.index).dropna()
+    return {"bayes_accuracy": float(p.where(p > 0.5, 1 - p).mean())}
+
+
+def _backtest(evidence: Evidence, forecasts: pd.DataFrame) -> BacktestReport:
+    history = evidence.crew.history()
+    closed_at = forecasts.index.get_level_values("closed_at")
+    first, last = closed_at.min(), closed_at.max()
+    bars = _since(history, first)
+    signals = forecasts.rename(columns={ENSEMBLE: "probability"})
+    return backtest(bars, signals, KernelConfig(), until=last.to_pydatetime())
+
+
+def _strategy(tested: BacktestReport) -> dict[str, Any]:
+    equity = tested.equity
+    returns = equity.pct_change().dropna()
+    probability = None
+    if returns.std() > 0:
+        probability = deflated_sharpe_ratio(
+            float(returns.mean() / returns.std()),
+            len(returns),
+            N_TRIALS,
+            0.0,
+            float(returns.skew()),
+            float(returns.kurt() + 3),
+        )
+    held = tested.buy_and_hold.reindex(equity.index)
+    return {
+        **tested.metrics,
+        "orders": len(tested.orders),
+        "fills": len(tested.fills),
+        "buy_and_hold_return": float(held.iloc[-1] / held.iloc[0] - 1),
+        "deflated_sharpe_probability": probability,
+    }
+
+
+def _live(evidence: Evidence) -> dict[str, Any]:
+    crew, run = evidence.crew, evidence.crew.place.run
+    replayed = replay_run(crew.ledger, run)
+    decided = _decisions(crew, run)
+    again = _same_bars(evidence)
+    declined = Counter(str(one.reason) for one in decided if one.action is Action.DECLINE)
+    equity = crew.ledger.equity(run)
+    held = again.buy_and_hold
+    trades = crew.ledger.trades(run)
+    return {
+        "decisions": len(decided),
+        "decisions_digest": _digest(decided),
+        "declined": dict(sorted(declined.items())),
+        "orders": len(again.orders),
+        "fills": len(trades),
+        "equity": float(equity[-1]["equity"]),
+        "buy_and_hold": float(held.iloc[-1]),
+        "replay": {"identical": replayed.identical, "decisions": replayed.decisions},
+        "backtest_identical": again.digest == _digest(decided),
+        "curve": {
+            "at": [str(row["at"]) for row in equity],
+            "equity": [float(row["equity"]) for row in equity],
+            "buy_and_hold": held.reindex(pd.DatetimeIndex([r["at"] for r in equity])).tolist(),
+        },
+    }
+
+
+def _decisions(crew: Crew, run: str) -> list[Decision]:
+    commands = (decode_command(text) for row in crew.ledger.events(run) for text in row.commands)
+    return [command for command in commands if isinstance(command, Decision)]
+
+
+def _digest(decisions: list[Decision]) -> str:
+    chain = hashlib.sha256()
+    for decision in decisions:
+        chain.update(encode(decision).encode())
+    return chain.hexdigest()
+
+
+def _same_bars(evidence: Evidence) -> BacktestReport:
+    """Backtest the bars that were lived through, from forecasts made all at once."""
+    crew, run = evidence.crew, evidence.crew.place.run
+    started = crew.ledger.run(run)
+    assert started is not None
+    state = decode_state(started["config"]["initial_state"])
+    history = crew.history()
+    lived = [pd.Timestamp(row["at"]) for row in crew.ledger.equity(run)]
+    panel = build_panel(history)
+    closed_at = panel.index.get_level_values("closed_at")
+    rows = panel[(closed_at >= lived[0]) & (closed_at <= lived[-1])]
+    forecasts = evidence.trained.suite.forecast(rows).rename(columns={ENSEMBLE: "probability"})
+    bars = _since(history, lived[0])
+    host = LocalHost(state, PaperBroker(state.config.costs))
+    return backtest(bars, forecasts, state.config, host=host, until=lived[-1].to_pydatetime())
+
+
+def _since(history: History, first: pd.Timestamp) -> dict[str, Bars]:
+    stamp = to_datetime64(first.to_pydatetime())
+    return {
+        name: series.take(slice(int(series.closed_at.searchsorted(stamp)), None))
+        for name, series in history.bars.items()
+    }
+
+
+def closing_words(console: Console, result: dict[str, Any], place: Place) -> None:
+    """Write the report and print one table of truth, one sentence, and where to look."""
+    report = place.folder / "report.html"
+    report.write_text(render_report(result))
+    result["report"] = str(report)
+    console.print(_truth(result))
+    declined = ", ".join(f"{count} {reason}" for reason, count in result["declined"].items())
+    console.print(
+        f"Live: {result['decisions']} decisions ({declined or 'none'} declined), "
+        f"{result['orders']} orders, {result['fills']} fills; equity {result['equity']:,.2f} "
+        f"after costs, buy and hold {result['buy_and_hold']:,.2f}."
+    )
+    same = result["replay"]["identical"] and result["backtest_identical"]
+    console.print(
+        f"Replay and backtest of the same bars decide {'the same to the byte' if same else 'OTHERWISE'}. "
+        f"{result['seconds']:.0f} s, {result['peak_rss_mb']:,.0f} MB at most."
+    )
+    console.print(f"[bold]{result['verdict']}[/bold]")
+    console.print(f"Page    {result['url']}\nRay     {result['ray_dashboard']}\nReport  {report}")
+
+
+def _truth(result: dict[str, Any]) -> Table:
+    table = Table(title=None, box=None, pad_edge=False, header_style="bold")
+    headings = ("accuracy", "reachable", "base rate", "log-loss", "constant", "rule", "log-loss")
+    table.add_column("out of sample")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for name, row in result["targets"].items():
+        rule = f"{row['rule']} {row['rule_accuracy']:.4f}"
+        table.add_row(name, *_figures(row), rule, f"{row['rule_log_loss']:.4f}")
+    table.add_row("ensemble", *_figures(result["ensemble"]), "", "", style="bold")
+    return table
+
+
+def _figures(row: dict[str, Any]) -> list[str]:
+    if row.get("degraded"):
+        return ["degraded", "", f"{row['base_rate']:.4f}", "", f"{row['base_log_loss']:.4f}"]
+    names = ("accuracy", "bayes_accuracy", "base_rate", "log_loss", "base_log_loss")
+    return ["-" if row[name] is None else f"{row[name]:.4f}" for name in names]

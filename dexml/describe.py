@@ -1,0 +1,58 @@
+"""The state of the book in plain values, for people and HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from dexml.assessment import assess
+from dexml.risk.score import REFUSAL
+from dexml.state import Book, State
+
+__all__ = ["describe"]
+
+
+def describe(state: State) -> dict[str, Any]:
+    """Return mode, money, risk figures with their limits and positions as JSON-able values.
+
+    Examples
+    --------
+    >>> from decimal import Decimal
+    >>> from dexml.state import KernelConfig
+    >>> from dexml.system import initial_state
+    >>> view = describe(initial_state("r", KernelConfig(), ["BTC/USDT"], Decimal(100)))
+    >>> view["mode"], view["equity"], view["positions"]
+    ('active', '100', {})
+    """
+    whole, limits = assess(state), state.config.limits
+    return {
+        "mode": str(state.mode),
+        "equity": str(state.equity),
+        "cash": str(state.cash),
+        "drawdown": whole.drawdown,
+        "value_at_risk": whole.value_at_risk,
+        "risk_score": whole.score,
+        "parts": asdict(whole.parts),
+        "limits": {
+            "drawdown": limits.drawdown,
+            "value_at_risk": limits.value_at_risk,
+            "risk_score": REFUSAL,
+        },
+        "positions": {
+            book.instrument: _position(book, whole.weights[book.instrument])
+            for book in state.books
+            if book.position is not None
+        },
+    }
+
+
+def _position(book: Book, weight: float) -> dict[str, Any]:
+    held = book.position
+    assert held is not None
+    return {
+        "quantity": str(held.quantity),
+        "weight": weight,
+        "entry_price": float(held.paid / held.quantity),
+        "stop": held.exits.stop,
+        "take_profit": held.exits.take_profit,
+    }
