@@ -241,8 +241,8 @@ def _check_labels(
 # The last `horizon` rows must be unknown, and the row before them known.
 def _ends(frame: pd.DataFrame, bars: Bars, name: str, horizon: int) -> Iterator[Leak]:
     stamps = pd.DatetimeIndex(bars.closed_at[-horizon - 1 :], tz="UTC")
-    for column in frame.columns:
-        last = frame[column].reindex(pd.MultiIndex.from_product([stamps, [name]])).to_numpy()
+    rows = frame.reindex(pd.MultiIndex.from_product([stamps, [name]])).to_numpy()
+    for column, last in zip(frame.columns, rows.T, strict=True):
         if np.isfinite(last[1:]).any() or np.isnan(last[0]):
             known = int(np.isfinite(last[1:]).sum())
             detail = (
