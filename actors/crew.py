@@ -61,7 +61,9 @@ class Crew:
     ) -> None:
         self.place = place
         self.instruments = instruments
-        self.venues = tuple(venue for venue in ("binance", "coinbaseexchange", "kraken") if venue in urls)
+        self.venues = tuple(
+            venue for venue in ("binance", "coinbaseexchange", "kraken") if venue in urls
+        )
         self.ledger = Ledger.open(place.database_url)
         self.store = Store(place.store)
         self._urls, self._series = urls, series

@@ -191,7 +191,7 @@ def _open_book(
 
 def _serve(crew: Crew, port: int) -> tuple[str, str]:
     token, record = new_token(("read",), datetime.now(UTC), timedelta(days=1))
-    crew.ledger.add_token(record.id, record.sha256, record.scopes, record.expires_at)
+    crew.ledger.add_token(record.token_id, record.sha256, record.scopes, record.expires_at)
     args = serve_app.ServeArgs(
         run=crew.place.run,
         database_url=crew.place.database_url,

@@ -65,7 +65,8 @@ class ExecutionActor:
             price = intent.reference_price if prices is None else prices[intent.instrument]
             self._settle(self._epoch, intent, self._broker.execute(intent, price, at), at)
         rows = self._ledger.unheard_outcomes(self._run)
-        return [decode_event(json.dumps(row.outcome)) for row in rows]
+        heard = (decode_event(json.dumps(row.outcome)) for row in rows)
+        return [event for event in heard if isinstance(event, Filled | OrderFailed)]
 
     def _settle(
         self, epoch: int, intent: Intent, outcome: Fill | OrderFailed, at: datetime

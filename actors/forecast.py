@@ -11,8 +11,8 @@ import pandas as pd
 
 from dexml.data.store import Store
 from dexml.domain import Bar, History, Signal, Target, Timeframe, to_datetime64
-from dexml.errors import ActorNotReady, DataError
 from dexml.ensemble import ENSEMBLE, signal_of
+from dexml.errors import ActorNotReady, DataError
 from dexml.features.panel import build_panel
 from dexml.ledger import Ledger
 from dexml.models.registry import Registry
@@ -70,10 +70,10 @@ class ForecastActor:
 
     def forecast(self, closed_at: datetime) -> Forecasts:
         """Forecast every instrument whose bar closed at `closed_at`, and publish."""
-        self._require_ready()
+        epoch = self._require_ready()
         history = self._history(closed_at)
         stored = self._ledger.forecasts(self._run, closed_at)
-        table = _from_ledger(stored) if stored else self._compute(history, closed_at)
+        table = _from_ledger(stored) if stored else self._compute(epoch, history, closed_at)
         self._latest = {
             str(name): {
                 "instrument": str(name),
@@ -102,7 +102,7 @@ class ForecastActor:
             )
         return self._latest[instrument]
 
-    def _compute(self, history: History, closed_at: datetime) -> pd.DataFrame:
+    def _compute(self, epoch: int, history: History, closed_at: datetime) -> pd.DataFrame:
         panel = build_panel(history)
         stamp = pd.Timestamp(closed_at)
         if stamp not in panel.index.get_level_values("closed_at"):
@@ -110,7 +110,7 @@ class ForecastActor:
                 "panel", "must reach the closed bar", panel.index[-1][0], f"Get bars of {stamp}."
             )
         table = self._suite.forecast(panel.loc[[stamp]]).droplevel("closed_at")
-        self._ledger.add_forecasts(STREAM, self._epoch, self._run, self._rows(closed_at, table))
+        self._ledger.add_forecasts(STREAM, epoch, self._run, self._rows(closed_at, table))
         return table
 
     def _history(self, closed_at: datetime) -> History:
@@ -138,9 +138,10 @@ class ForecastActor:
             "models": {ENSEMBLE: self._suite.digest},
         }
 
-    def _require_ready(self) -> None:
+    def _require_ready(self) -> int:
         if self._epoch is None:
             raise ActorNotReady("forecast", "must be started", "new", "Call start(epoch) first.")
+        return self._epoch
 
 
 def _from_ledger(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from dexml.describe import describe
 from dexml.errors import ActorNotReady, LedgerError
 from dexml.events import Alert, Command, Decision, EquityMarked, Event, Trade
-from dexml.describe import describe
 from dexml.ledger import Ledger, StepRows
 from dexml.records import decode_command, decode_event, decode_state, encode
 from dexml.state import State

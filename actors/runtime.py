@@ -29,7 +29,6 @@ __all__ = [
     "start",
     "start_local",
     "submit",
-    "write_token",
 ]
 
 NAMESPACE = "dexml"
@@ -117,24 +116,18 @@ def result(reference: Any, timeout_s: float = 5.0) -> Any:
     return ray.get(reference, timeout=timeout_s)
 
 
-def write_token(path: Path) -> Path:
-    """Write a new random token that guards a local Ray, readable by its owner only."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(32))
-    return path
-
-
 def start_local(temp_dir: Path, *, num_cpus: int | None = None) -> str:
     """Start a Ray of our own on loopback, never joining another, and return its dashboard's URL.
 
-    `RAY_AUTH_MODE=token` and `RAY_AUTH_TOKEN_PATH` must be set before this module is imported,
-    because Ray reads them once; without them nothing is started.
+    `RAY_AUTH_MODE=token` must be set before this module is imported, because Ray reads it once;
+    without it nothing is started. The token is new for each start and lies in `temp_dir`.
     """
     if os.environ.get("RAY_AUTH_MODE") != "token":
         raise UnsafeSetup(
             "RAY_AUTH_MODE", "must be token", os.environ.get("RAY_AUTH_MODE"), "Use `dexml demo`."
         )
+    os.environ.pop("RAY_AUTH_TOKEN", None)
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(_write_token(temp_dir / "token"))
     # Ray rewrites 127.0.0.1 to the machine's outward address and then listens on all interfaces;
     # with its single-machine rule (the default on macOS and Windows) every port stays on loopback.
     ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
@@ -172,3 +165,11 @@ def free_port(wanted: int = 0) -> int:
                 "port", "must be free", wanted, "Stop what uses it, or give --port 0 for any."
             ) from error
         return int(probe.getsockname()[1])
+
+
+def _write_token(path: Path) -> Path:
+    """Write a new random token that guards a local Ray, readable by its owner only."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32))
+    return path

@@ -65,7 +65,10 @@ class Supervisor:
             except (RayActorError, GetTimeoutError, ActorNotReady) as error:
                 if time.monotonic() > deadline:
                     raise EnvironmentRefused(
-                        f"actor {name}", "must answer", error, "See its log under the Ray dashboard."
+                        f"actor {name}",
+                        "must answer",
+                        error,
+                        "See its log under the Ray dashboard.",
                     ) from error
                 self._begin(member)
 
@@ -108,9 +111,11 @@ class _LiveHost:
         self._ask = supervisor.ask
 
     def decide(self, event: Event) -> list[Command]:
-        return self._ask("risk", "handle", event)
+        commands: list[Command] = self._ask("risk", "handle", event)
+        return commands
 
     def execute(
         self, intents: Sequence[Intent], prices: Mapping[str, Decimal] | None, at: datetime
     ) -> list[Filled | OrderFailed]:
-        return self._ask("execution", "work", prices, at)
+        outcomes: list[Filled | OrderFailed] = self._ask("execution", "work", prices, at)
+        return outcomes

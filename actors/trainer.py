@@ -62,9 +62,8 @@ class TrainerActor:
         """Queue a fit under its id; the same id again changes nothing."""
         self._require_ready()
         if fit_id not in self._fits and fit_id not in self._ended:
-            folder = self._home / "fits" / fit_id
             self._fits[fit_id] = runtime.submit(
-                run_fit, request, folder, limits, num_cpus=num_cpus
+                run_fit, request, self._folder(fit_id), limits, num_cpus=num_cpus
             )
 
     def status(self, fit_id: str) -> FitStatus:
@@ -83,10 +82,13 @@ class TrainerActor:
             report = runtime.result(self._fits[fit_id])
         except ModelError as error:
             return FitStatus(state="failed", reason=str(error))
-        folder = self._home / "fits" / fit_id
+        folder = self._folder(fit_id)
         digest = Registry(self._home / "models").publish(folder, report.to_dict())
         shutil.rmtree(folder, ignore_errors=True)
         return FitStatus(state="done", digest=digest, report=report.to_dict())
+
+    def _folder(self, fit_id: str) -> Path:
+        return self._home / "fits" / f"{fit_id}-{self._target}"
 
     def _require_ready(self) -> None:
         if self._epoch is None:

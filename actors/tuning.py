@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from ray import tune
@@ -38,7 +37,9 @@ class FoldPlan:
     seed: int
 
 
-def walk_forward(plan: FoldPlan, folds: list[tuple[list[int], list[int]]], storage: Path) -> pd.DataFrame:
+def walk_forward(
+    plan: FoldPlan, folds: list[tuple[list[int], list[int]]], storage: Path
+) -> pd.DataFrame:
     """Fit and predict every fold in parallel and return the out-of-sample predictions.
 
     Parameters
@@ -53,13 +54,17 @@ def walk_forward(plan: FoldPlan, folds: list[tuple[list[int], list[int]]], stora
     """
     Path(plan.folder).mkdir(parents=True, exist_ok=True)
     for number, (train, test) in enumerate(folds):
-        Path(plan.folder, f"fold-{number}.json").write_text(json.dumps({"train": train, "test": test}))
+        Path(plan.folder, f"fold-{number}.json").write_text(
+            json.dumps({"train": train, "test": test})
+        )
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(_fold, plan=plan), {"cpu": 1}),
         param_space={"fold": tune.grid_search(list(range(len(folds))))},
         tune_config=tune.TuneConfig(metric="log_loss", mode="min"),
         run_config=tune.RunConfig(
-            name="walk-forward", storage_path=str(storage), verbose=0,
+            name="walk-forward",
+            storage_path=str(storage),
+            verbose=0,
             failure_config=tune.FailureConfig(max_failures=1),
         ),
     )
@@ -93,7 +98,9 @@ def _predict_fold(plan: FoldPlan, number: int, path: Path) -> None:
     run_fit(FitRequest(rows=str(train), spec=spec), folder, FitLimits())
     test = panel.iloc[rows["test"]]
     forecast = TabularForecaster.load(folder).predict(test)
-    scored = pd.DataFrame({"fold": number, "y": labels.loc[test.index], "p": forecast}, index=test.index)
+    scored = pd.DataFrame(
+        {"fold": number, "y": labels.loc[test.index], "p": forecast}, index=test.index
+    )
     partial = path.with_suffix(".partial")
     scored.dropna(subset=["y"]).to_parquet(partial)
     partial.replace(path)

@@ -7,9 +7,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from scipy.stats import kurtosis, skew
 
 from actors.crew import Crew, Place
 from actors.fitting import Trained
@@ -110,16 +112,16 @@ def _backtest(evidence: Evidence, forecasts: pd.DataFrame) -> BacktestReport:
 
 def _strategy(tested: BacktestReport) -> dict[str, Any]:
     equity = tested.equity
-    returns = equity.pct_change().dropna()
+    returns = equity.pct_change().dropna().to_numpy(dtype=np.float64)
     probability = None
     if returns.std() > 0:
         probability = deflated_sharpe_ratio(
-            float(returns.mean() / returns.std()),
+            float(returns.mean() / returns.std(ddof=1)),
             len(returns),
             N_TRIALS,
             0.0,
-            float(returns.skew()),
-            float(returns.kurt() + 3),
+            float(skew(returns)),
+            float(kurtosis(returns, fisher=False)),
         )
     held = tested.buy_and_hold.reindex(equity.index)
     return {

@@ -125,10 +125,14 @@ def audit(
     report = run_audit(history, labels=labels(history.bars), seed=seed)
     console = Console(stderr=as_json, highlight=False)
     for leak in report.leaks:
-        console.print(f"[red]leak[/red]  {leak.feature}: {leak.check} at {leak.closed_at}, {leak.detail}")
+        console.print(
+            f"[red]leak[/red]  {leak.feature}: {leak.check} at {leak.closed_at}, {leak.detail}"
+        )
     console.print(f"{report.checked} features and labels checked, {len(report.leaks)} leaks.")
     if as_json:
-        _print_json({"checked": report.checked, "leaks": [str(leak.feature) for leak in report.leaks]})
+        _print_json(
+            {"checked": report.checked, "leaks": [str(leak.feature) for leak in report.leaks]}
+        )
     if report.leaks:
         raise typer.Exit(1)
 

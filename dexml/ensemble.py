@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -34,7 +34,7 @@ def logit(probability: Floats) -> Floats:
     return np.asarray(np.log(p / (1 - p)))
 
 
-def signal_of(instrument: str, closed_at: datetime, forecasts: Mapping[str, float]) -> Signal:
+def signal_of(instrument: str, closed_at: datetime, forecasts: Mapping[Hashable, float]) -> Signal:
     """Return the signal of one row of forecasts; NaN means that a model said nothing.
 
     Examples
@@ -45,7 +45,7 @@ def signal_of(instrument: str, closed_at: datetime, forecasts: Mapping[str, floa
     >>> signal.probability, signal.members
     (0.6, (('direction', 0.55),))
     """
-    said = {name: float(value) for name, value in forecasts.items() if value == value}
+    said = {str(name): float(value) for name, value in forecasts.items() if value == value}
     probability = said.pop(ENSEMBLE, None)
     members = tuple(sorted(said.items()))
     return Signal(
@@ -161,9 +161,7 @@ class Stacker:
         return cls(**values)
 
 
-def _loss(
-    weights: Floats, inputs: Floats, y: Floats, centre: Floats
-) -> tuple[float, Floats]:
+def _loss(weights: Floats, inputs: Floats, y: Floats, centre: Floats) -> tuple[float, Floats]:
     total = weights[0] + inputs @ weights[1:]
     p = 1 / (1 + np.exp(-total))
     error = (p - y) / len(y)

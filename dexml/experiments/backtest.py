@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -182,7 +182,7 @@ def _ns(bars: Bars) -> list[int]:
     return stamps
 
 
-def _forecasts(signals: pd.DataFrame) -> dict[tuple[int, str], dict[str, float]]:
+def _forecasts(signals: pd.DataFrame) -> dict[tuple[int, str], dict[Hashable, float]]:
     closed_at = pd.DatetimeIndex(signals.index.get_level_values(0)).as_unit("ns").asi8.tolist()
     names = signals.index.get_level_values(1).tolist()
     rows = signals.rename(columns={"probability": ENSEMBLE}).to_dict("records")

@@ -78,7 +78,10 @@ def replay_run(ledger: Ledger, run: str) -> ReplayReport:
     if started is None:
         latest = ledger.latest_run()
         raise UsageError(
-            "run", "must be in the ledger", run, f"The latest is {latest['run'] if latest else 'none'}."
+            "run",
+            "must be in the ledger",
+            run,
+            f"The latest is {latest['run'] if latest else 'none'}.",
         )
     ledger.verify_chain("risk")
     rows = (Recorded(event=row.event, commands=row.commands) for row in ledger.events(run))

@@ -113,7 +113,10 @@ def forecast_verdict(scores: Mapping[str, Any], strategy: Mapping[str, Any]) -> 
     if skilled and paid:
         return True, f"Evidence of an edge after costs: {said}, and {earned}."
     if skilled:
-        return False, f"No evidence of an edge after costs: {said}, but {earned}, within luck's reach."
+        return (
+            False,
+            f"No evidence of an edge after costs: {said}, but {earned}, within luck's reach.",
+        )
     return False, f"No evidence of an edge: {said}; {earned}."
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from dexml.data.imports import common_range, read_bars
 from dexml.domain import Bar, Bars, History, check_instrument
 from dexml.errors import UsageError
-from dexml.simulation.market import MarketConfig, PlantedMarket, plant
+from dexml.simulation.market import INSTRUMENTS, MarketConfig, PlantedMarket, plant
 
 __all__ = ["bar_sets", "load_history", "plant_market", "recorded_bars"]
 
@@ -27,8 +27,12 @@ def plant_market(
     symbols: tuple[str, ...], *, n_bars: int, seed: int, bayes_accuracy: float
 ) -> PlantedMarket:
     """Return a planted market of the given instruments (none: the default six)."""
-    chosen = {"instruments": tuple(map(check_instrument, symbols))} if symbols else {}
-    return plant(MarketConfig(n_bars=n_bars, bayes_accuracy=bayes_accuracy, seed=seed, **chosen))
+    instruments = tuple(map(check_instrument, symbols)) or INSTRUMENTS
+    return plant(
+        MarketConfig(
+            instruments=instruments, n_bars=n_bars, bayes_accuracy=bayes_accuracy, seed=seed
+        )
+    )
 
 
 def recorded_bars(

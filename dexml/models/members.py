@@ -14,7 +14,7 @@ class FixedGBM(LGBModel):
 
     ag_key = ag_name = "FixedGBM"
 
-    def _fit(self, X: Any, y: Any, X_val: Any = None, y_val: Any = None, **kwargs: Any) -> None:  # noqa: N803
+    def _fit(self, X: Any, y: Any, X_val: Any = None, y_val: Any = None, **kwargs: Any) -> None:
         super()._fit(X=X, y=y, **kwargs)
 
 
@@ -23,7 +23,7 @@ class FixedCAT(CatBoostModel):
 
     ag_key = ag_name = "FixedCAT"
 
-    def _fit(self, X: Any, y: Any, X_val: Any = None, y_val: Any = None, **kwargs: Any) -> None:  # noqa: N803
+    def _fit(self, X: Any, y: Any, X_val: Any = None, y_val: Any = None, **kwargs: Any) -> None:
         super()._fit(X=X, y=y, **kwargs)
 
 

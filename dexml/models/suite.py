@@ -30,17 +30,13 @@ class Suite:
         A target without inputs has none and is degraded.
     """
 
-    def __init__(
-        self, digest: str, members: Mapping[Target, Forecaster], stacker: Stacker
-    ) -> None:
+    def __init__(self, digest: str, members: Mapping[Target, Forecaster], stacker: Stacker) -> None:
         self.digest = digest
         self.members = dict(members)
         self.stacker = stacker
 
     @classmethod
-    def publish(
-        cls, registry: Registry, members: Mapping[Target, str], stacker: Stacker
-    ) -> str:
+    def publish(cls, registry: Registry, members: Mapping[Target, str], stacker: Stacker) -> str:
         """Publish a version made of published models (their digests) and a stacker."""
         described = {
             "members": {str(target): digest for target, digest in sorted(members.items())},

@@ -188,7 +188,9 @@ def _keep(predictor: Any, weights: dict[str, float], spec: FitSpec, folder: Path
 def _require_equal(predictor: Any, rows: pd.DataFrame, spec: FitSpec, folder: Path) -> None:
     some = rows.iloc[:: max(1, len(rows) // _CHECK_ROWS)]
     best = predictor.model_names()
-    name = next((full for full in best if full.startswith("Weighted") and full.endswith("_FULL")), None)
+    name = next(
+        (full for full in best if full.startswith("Weighted") and full.endswith("_FULL")), None
+    )
     theirs = predictor.predict_proba(
         some[list(spec.columns)].reset_index(drop=True),
         model=name or f"{_bases(predictor)[0]}_FULL",
@@ -217,7 +219,9 @@ class TabularForecaster:
     def load(cls, folder: Path) -> TabularForecaster:
         """Read what `fit_tabular` kept; nothing is unpickled."""
         described = json.loads((folder / "forecaster.json").read_text())
-        boosters = [_read(member["kind"], folder / member["file"]) for member in described["members"]]
+        boosters = [
+            _read(member["kind"], folder / member["file"]) for member in described["members"]
+        ]
         return cls(described, boosters)
 
     def predict(self, panel: pd.DataFrame) -> Floats:

@@ -14,7 +14,8 @@ CHILD = """
 import subprocess, sys, time
 from actors.sandbox import sandbox
 with sandbox() as folder:
-    orphan = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])"
+    sleep = "import time; time.sleep(99)"
+    orphan = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {sleep!r}])"
     subprocess.run([sys.executable, "-c", orphan])
     stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(99)"
     subprocess.Popen([sys.executable, "-c", stubborn])
