@@ -26,7 +26,7 @@ DRIVERS = {
     "cross_section": -0.20,  # 6-bar return less that of all instruments
     "sentiment": 0.40,  # of the instrument's own headlines
     "sentiment_in_regime": 0.30,  # the same, counting more in wild hours than in calm ones
-    "market_sentiment": 0.38,  # of all headlines, soon forgotten
+    "market_sentiment": 0.36,  # of all instruments' headlines, soon forgotten
     "vix_change": -0.28,
     "greed_momentum": 0.28,  # rising greed makes the 3-bar return go on
 }
@@ -37,6 +37,7 @@ NUISANCE = (
     "gold",
     "hash_rate",
     "stablecoin_supply",
+    "headlines that name no instrument",
     "number of headlines",
     "dispersion of headlines",
     "volume",

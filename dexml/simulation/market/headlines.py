@@ -98,7 +98,7 @@ def _draft(config: MarketConfig, generator: np.random.Generator) -> _Draft:
     n = len(hour)
     first = generator.integers(0, n_instruments, n)
     other = generator.integers(0, n_instruments, n)
-    first[generator.random(n) < 0.2] = -1
+    first[generator.random(n) < 0.12] = -1
     other[(first < 0) | (other == first) | (generator.random(n) >= 0.2)] = -1
     tone = 0.45 * _moods(generator, n_hours, n_instruments)[hour, first]
     tone = np.where(first < 0, 0.0, tone) + 0.4 * generator.standard_normal(n)
@@ -178,8 +178,14 @@ def decayed_sentiment(config: MarketConfig, news: pd.DataFrame) -> Floats:
 
 
 def market_sentiment(config: MarketConfig, news: pd.DataFrame) -> Floats:
-    """Return the same of all headlines, forgotten four times as fast, shape (n_bars,)."""
-    return _decayed_mean(config, news.drop_duplicates("title"), HALF_LIFE_H / 4)
+    """Return the same of all headlines that name anything, forgotten four times as fast.
+
+    Returns
+    -------
+    ndarray of shape (n_bars,)
+    """
+    named = news[news["instruments"] != ""].drop_duplicates("title")
+    return _decayed_mean(config, named, HALF_LIFE_H / 4)
 
 
 def _decayed_mean(config: MarketConfig, news: pd.DataFrame, half_life_h: float) -> Floats:

@@ -53,8 +53,8 @@ def decayed(
     news: pd.DataFrame, instrument: str | None, now: pd.Timestamp, half_life_h: float
 ) -> float:
     news = news.drop_duplicates("title")
-    if instrument is not None:
-        news = news[[instrument in text.split() for text in news["instruments"]]]
+    words = [text.split() for text in news["instruments"]]
+    news = news[[instrument in names if instrument else bool(names) for names in words]]
     weight = 0.5 ** ((now - news["known_at"]) / pd.Timedelta(hours=half_life_h))
     return float((weight * news["score"]).sum() / (1 + weight.sum()))
 
