@@ -40,7 +40,8 @@ class ActorSpec:
     """Ray options of an actor.
 
     An explicit `num_cpus` is held for an actor's life, so owners take none; work that needs CPUs is
-    a task. Calls are at-most-once: what must not happen twice carries a key, and the caller retries.
+    a task. Calls are at-most-once: what must not happen twice carries a key, and the caller
+    retries.
     """
 
     num_cpus: float = 0

@@ -1,4 +1,4 @@
-"""A place for one local run: what it starts and writes is gone when the run ends, however it ends."""
+"""A place for one local run: what it starts and writes is gone when it ends, however it ends."""
 
 from __future__ import annotations
 

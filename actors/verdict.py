@@ -210,8 +210,9 @@ def closing_words(console: Console, result: dict[str, Any], place: Place) -> Non
         f"after costs, buy and hold {result['buy_and_hold']:,.2f}."
     )
     same = result["replay"]["identical"] and result["backtest_identical"]
+    decide = "decide the same, to the byte" if same else "DO NOT DECIDE THE SAME"
     console.print(
-        f"Replay and backtest of the same bars decide {'the same to the byte' if same else 'OTHERWISE'}. "
+        f"Replay, and a backtest of the same bars, {decide}. "
         f"{result['seconds']:.0f} s, {result['peak_rss_mb']:,.0f} MB at most."
     )
     console.print(f"[bold]{result['verdict']}[/bold]")

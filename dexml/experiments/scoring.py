@@ -102,13 +102,15 @@ def _beside_the_best(p: Floats, truth: Floats) -> dict[str, float | None]:
 def forecast_verdict(scores: Mapping[str, Any], strategy: Mapping[str, Any]) -> tuple[bool, str]:
     """Say in one sentence whether there is evidence of an edge after costs.
 
-    Both must hold: the forecasts beat the base rate (mean log-loss gain at least `SKILL_T` standard
-    errors, timestamps as clusters), and the strategy's deflated Sharpe probability is at least 0.95.
+    Both must hold: the forecasts beat the base rate (mean log-loss gain at least `SKILL_T`
+    standard errors, timestamps as clusters), and the strategy's deflated Sharpe probability is at
+    least 0.95.
     """
     skilled = scores["skill_t"] >= SKILL_T
     probability = strategy["deflated_sharpe_probability"]
     paid = probability is not None and probability >= 0.95 and strategy["total_return"] > 0
-    said = f"forecasts {'beat' if skilled else 'do not beat'} the base rate (t = {scores['skill_t']:.1f})"
+    verb = "beat" if skilled else "do not beat"
+    said = f"forecasts {verb} the base rate (t = {scores['skill_t']:.1f})"
     earned = f"trading them returned {strategy['total_return']:+.1%} after costs"
     if skilled and paid:
         return True, f"Evidence of an edge after costs: {said}, and {earned}."

@@ -17,7 +17,7 @@ __all__ = ["bar_sets", "load_history", "plant_market", "recorded_bars"]
 def load_history(
     paths: tuple[Path, ...], symbols: tuple[str, ...], *, n_bars: int, seed: int
 ) -> History:
-    """Return recorded bars (their newest `n_bars` in common) or, with no paths, a planted market."""
+    """Return the newest `n_bars` that recorded files share or, with no paths, a planted market."""
     if paths:
         return History(bars=recorded_bars(paths, symbols, n_bars=n_bars))
     return plant_market(symbols, n_bars=n_bars, seed=seed, bayes_accuracy=0.70).history
