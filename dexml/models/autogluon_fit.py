@@ -131,7 +131,7 @@ def _export(predictor: Any, one: LearnerSpec, folder: Path) -> FlatMember:
     if kind == "catboost":
         _forget_when(child.model)
     child.model.save_model(str(folder / file))
-    features = list(child.features)
+    features = list(child._features_internal)  # without those that never vary
     return FlatMember.load(
         folder, {"name": one.name, "kind": kind, "file": file, "features": features}
     )

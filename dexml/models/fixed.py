@@ -18,7 +18,7 @@ class FixedGBM(LGBModel):  # type: ignore[misc]
 
     ag_key = ag_name = "FixedGBM"
 
-    def _fit(self, X: Any, y: Any, X_val: Any = None, y_val: Any = None, **kwargs: Any) -> None:  # noqa: N803
+    def _fit(self, X: Any, y: Any, X_val: Any = None, y_val: Any = None, **kwargs: Any) -> None:
         super()._fit(X=X, y=y, **kwargs)
 
 
@@ -27,5 +27,5 @@ class FixedCAT(CatBoostModel):  # type: ignore[misc]
 
     ag_key = ag_name = "FixedCAT"
 
-    def _fit(self, X: Any, y: Any, X_val: Any = None, y_val: Any = None, **kwargs: Any) -> None:  # noqa: N803
+    def _fit(self, X: Any, y: Any, X_val: Any = None, y_val: Any = None, **kwargs: Any) -> None:
         super()._fit(X=X, y=y, **kwargs)

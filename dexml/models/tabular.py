@@ -84,9 +84,7 @@ def read_oof(folder: Path) -> pd.DataFrame:
     return pd.read_parquet(folder / OOF_FILE)
 
 
-def fit_tabular(
-    frame: pd.DataFrame, label: pd.Series, spec: FitSpec, folder: Path
-) -> FitReport:
+def fit_tabular(frame: pd.DataFrame, label: pd.Series, spec: FitSpec, folder: Path) -> FitReport:
     """Fit one target on all rows with a known label and write the forecaster to `folder`.
 
     Parameters
