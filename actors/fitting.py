@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -13,12 +14,12 @@ from actors.crew import Crew
 from actors.stages import Step
 from dexml.domain import Target
 from dexml.errors import ModelError
-from dexml.experiments.training import TimeSplit, fit_stacker, training_rows
+from dexml.experiments.training import TimeSplit
 from dexml.features.panel import view
-from dexml.models.fits import FitLimits, FitRequest
+from dexml.models.fits import FitLimits, FitRequest, write_rows
 from dexml.models.registry import Registry
-from dexml.models.suite import Suite
-from dexml.models.tabular import FitSpec
+from dexml.models.suite import Suite, fit_stacker, member_oof
+from dexml.models.tabular import FitSpec, TabularForecaster
 
 __all__ = ["Trained", "train"]
 
@@ -35,10 +36,13 @@ class Trained:
         Loaded from the registry, verified.
     reports : dict of target to dict
         What each fit reported; degraded targets are absent.
+    digests : dict of target to str
+        Version of each model.
     """
 
     suite: Suite
     reports: dict[Target, dict[str, Any]]
+    digests: dict[Target, str]
 
 
 def train(crew: Crew, step: Step, split: TimeSplit, labels: pd.DataFrame, seed: int) -> Trained:
@@ -46,18 +50,23 @@ def train(crew: Crew, step: Step, split: TimeSplit, labels: pd.DataFrame, seed: 
     views = {target: view(target, tuple(split.train.columns)) for target in Target}
     wanted = {target: columns for target, columns in views.items() if columns}
     crew.start_trainers(tuple(wanted))
-    for target, columns in wanted.items():
-        rows = training_rows(split.train, labels, target, columns)
-        _submit(crew, target, rows, FitSpec(target=target, columns=columns, seed=seed))
+    specs = {
+        target: FitSpec(target=str(target), columns=columns, seed=seed)
+        for target, columns in wanted.items()
+    }
+    for target, spec in specs.items():
+        label = labels[spec.target].reindex(split.train.index)
+        _submit(crew, target, split.train[list(spec.columns)], label, spec)
     done = _wait(crew, step, tuple(wanted))
-    return _publish(crew, done, labels)
+    return _publish(crew, done, labels[str(Target.DIRECTION)], specs[Target.DIRECTION])
 
 
-def _submit(crew: Crew, target: Target, rows: pd.DataFrame, spec: FitSpec) -> None:
+def _submit(
+    crew: Crew, target: Target, rows: pd.DataFrame, label: pd.Series[float], spec: FitSpec
+) -> None:
     path = crew.place.folder / "training" / f"{target}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows.to_parquet(path)
-    request = FitRequest(rows=str(path), spec=spec)
+    request = FitRequest(rows=str(write_rows(rows, label, path)), spec=spec)
     crew.supervisor.ask(f"trainer:{target}", "submit", crew.place.run, request, FitLimits(), 1)
 
 
@@ -75,19 +84,19 @@ def _wait(crew: Crew, step: Step, targets: tuple[Target, ...]) -> dict[Target, A
     return done
 
 
-def _publish(crew: Crew, done: dict[Target, Any], labels: pd.DataFrame) -> Trained:
+def _publish(
+    crew: Crew, done: dict[Target, Any], direction: pd.Series[float], spec: FitSpec
+) -> Trained:
     registry = Registry(crew.place.home / "models")
-    oof = {target: _oof(registry, status.digest) for target, status in done.items()}
-    stacker = fit_stacker(oof, labels)
-    digest = Suite.publish(registry, {target: done[target].digest for target in done}, stacker)
-    for target, status in done.items():
-        crew.ledger.add_model(status.digest, str(target), "{}", "champion")
+    folders = {str(target): registry.open(status.digest)[0] for target, status in done.items()}
+    stacker, _ = fit_stacker(member_oof(folders), direction, spec)
+    members = {name: TabularForecaster.load(folder) for name, folder in folders.items()}
+    made = Suite(members={str(t): members.get(str(t)) for t in Target}, stacker=stacker)
+    with TemporaryDirectory(prefix="dexml-suite-") as scratch:
+        described = {name: folder.name for name, folder in folders.items()}
+        digest = registry.publish(made.save(Path(scratch, "suite")), {"members": described})
     return Trained(
         suite=Suite.load(registry, digest),
         reports={target: status.report for target, status in done.items()},
+        digests={target: status.digest for target, status in done.items()},
     )
-
-
-def _oof(registry: Registry, digest: str) -> pd.Series[float]:
-    folder, _manifest = registry.open(digest)
-    return pd.read_parquet(Path(folder) / "oof.parquet")["p"]

@@ -11,12 +11,11 @@ import pandas as pd
 
 from dexml.data.store import Store
 from dexml.domain import Bar, History, Signal, Target, Timeframe, to_datetime64
-from dexml.ensemble import ENSEMBLE, signal_of
 from dexml.errors import ActorNotReady, DataError
 from dexml.features.panel import build_panel
 from dexml.ledger import Ledger
 from dexml.models.registry import Registry
-from dexml.models.suite import Suite
+from dexml.models.suite import ENSEMBLE, Suite, signal_of
 
 __all__ = ["ForecastActor", "Forecasts"]
 
