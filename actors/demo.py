@@ -119,7 +119,7 @@ def _run(
         report.raise_if_leaking()
         step.say(f"{report.checked} checked, 0 leaks")
     split = split_in_time(build_panel(known))
-    with stages.stage("training", total=5) as step:
+    with stages.stage("training", total=6) as step:
         trained = train(crew, step, split, labels(known.bars), options.seed)
     evidence = Evidence(
         crew=crew, trained=trained, split=split, truth=source.truth, seed=options.seed

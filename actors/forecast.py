@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dexml.data.store import Store
-from dexml.domain import Bar, History, Signal, Target, Timeframe, to_datetime64
+from dexml.domain import Bar, History, Signal, Timeframe, to_datetime64
 from dexml.errors import ActorNotReady, DataError
 from dexml.features.panel import build_panel
 from dexml.ledger import Ledger
@@ -145,4 +145,4 @@ class ForecastActor:
 
 def _from_ledger(rows: list[dict[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame(rows).pivot(index="instrument", columns="target", values="probability")
-    return frame.reindex(columns=[*map(str, Target), ENSEMBLE]).astype("float64").sort_index()
+    return frame.astype("float64").sort_index()

@@ -81,9 +81,9 @@ def score(evidence: Evidence) -> dict[str, Any]:
 
 
 def _enter(evidence: Evidence, scores: dict[str, dict[str, Any]]) -> None:
-    digests = {str(target): digest for target, digest in evidence.trained.digests.items()}
-    for name, digest in (digests | {ENSEMBLE: evidence.trained.suite.digest}).items():
-        manifest = json.dumps({"scores": scores[name], "run": evidence.crew.place.run})
+    digests = evidence.trained.digests | {ENSEMBLE: evidence.trained.suite.digest}
+    for name, digest in digests.items():
+        manifest = json.dumps({"scores": scores.get(name), "run": evidence.crew.place.run})
         evidence.crew.ledger.add_model(digest, name, manifest, "champion")
 
 
@@ -97,7 +97,7 @@ def _scores(
         learned = known[name].reindex(train.index)
         said = pd.Series(_RULES[target].fit(train, learned).predict(test), index=test.index)
         row = target_scores(known[name].reindex(test.index), forecasts[name], said, learned.mean())
-        rows = evidence.trained.reports.get(target, {}).get("n_rows", 0)
+        rows = evidence.trained.reports.get(name, {}).get("n_rows", 0)
         scores[name] = row | {"rule": rule_for(target), "inputs_rows": rows}
         scores[name] |= _bayes(evidence.truth, name, test)
     direction = str(Target.DIRECTION)
