@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import ray
+import ray._private.parameter
+import ray._private.ray_constants
 from ray.exceptions import GetTimeoutError, RayActorError
 
 from dexml.errors import EnvironmentRefused, UnsafeSetup
@@ -32,6 +36,7 @@ __all__ = [
 ]
 
 NAMESPACE = "dexml"
+_METRIC_PORTS = ("AUTOSCALER_METRIC_PORT", "DASHBOARD_METRIC_PORT")
 Lifetime = Literal["detached"] | None
 
 
@@ -132,19 +137,34 @@ def start_local(temp_dir: Path, *, num_cpus: int | None = None) -> str:
     # Ray rewrites 127.0.0.1 to the machine's outward address and then listens on all interfaces;
     # with its single-machine rule (the default on macOS and Windows) every port stays on loopback.
     ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
-    context = ray.init(
-        address="local",
-        num_cpus=num_cpus,
-        namespace=NAMESPACE,
-        include_dashboard=True,
-        dashboard_host="127.0.0.1",
-        dashboard_port=free_port(),
-        log_to_driver=False,
-        logging_level="ERROR",
-        object_store_memory=256 * 2**20,
-        _temp_dir=str(temp_dir),
-    )
+    with _ports_of_our_own():
+        context = ray.init(
+            address="local",
+            num_cpus=num_cpus,
+            namespace=NAMESPACE,
+            include_dashboard=True,
+            dashboard_host="127.0.0.1",
+            dashboard_port=free_port(),
+            log_to_driver=False,
+            logging_level="ERROR",
+            object_store_memory=256 * 2**20,
+            _temp_dir=str(temp_dir),
+        )
     return f"http://{context.dashboard_url}"
+
+
+@contextmanager
+def _ports_of_our_own() -> Iterator[None]:
+    # Ray gives three servers of each local cluster the same ports (44217, 44227, 52365), so that of
+    # two clusters on a machine one loses them; two can be set by environment, one in no public way
+    os.environ |= {name: str(free_port()) for name in _METRIC_PORTS}
+    parameter = ray._private.parameter
+    original = parameter.RayParams
+    parameter.RayParams = partial(original, dashboard_agent_listen_port=free_port())
+    try:
+        yield
+    finally:
+        parameter.RayParams = original
 
 
 def join_or_start(temp_dir: Path) -> None:

@@ -91,8 +91,9 @@ class Loop:
         decisions = [one for one in commands if isinstance(one, Decision)]
         fills = ledger.trades(run)
         return {
-            "digest": hashlib.sha256("".join(t for r in rows for t in r.commands).encode())
-            .hexdigest(),
+            "digest": hashlib.sha256(
+                "".join(t for r in rows for t in r.commands).encode()
+            ).hexdigest(),
             "events": [row.event_id for row in rows],
             "decisions": [one.decision_id for one in decisions],
             "fills": [fill["intent_id"] for fill in fills],
