@@ -15,7 +15,8 @@ from typing import Any, Literal
 import ray
 import ray._private.parameter
 import ray._private.ray_constants
-from ray.exceptions import GetTimeoutError, RayActorError
+from ray._common.tls_utils import add_port_to_grpc_server
+from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayActorError, WorkerCrashedError
 
 from dexml.errors import EnvironmentRefused, UnsafeSetup
 
@@ -29,6 +30,7 @@ __all__ = [
     "free_port",
     "is_ready",
     "join_or_start",
+    "keep_replica_private",
     "result",
     "start",
     "start_local",
@@ -118,8 +120,19 @@ def is_ready(reference: Any) -> bool:
 
 
 def result(reference: Any, timeout_s: float = 5.0) -> Any:
-    """Return what a task returned, or raise what it raised."""
-    return ray.get(reference, timeout=timeout_s)
+    """Return what a task returned, or raise what it raised.
+
+    Raises
+    ------
+    EnvironmentRefused
+        If the task's process was killed.
+    """
+    try:
+        return ray.get(reference, timeout=timeout_s)
+    except (WorkerCrashedError, OutOfMemoryError) as error:
+        raise EnvironmentRefused(
+            "task", "must live to its end", type(error).__name__, "Free memory and try again."
+        ) from error
 
 
 def start_local(temp_dir: Path, *, num_cpus: int | None = None) -> str:
@@ -173,6 +186,23 @@ def join_or_start(temp_dir: Path) -> None:
         ray.init(namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
     else:
         start_local(temp_dir)
+
+
+def keep_replica_private() -> None:
+    """Let this process' Serve replica listen where Ray knows this machine, not everywhere.
+
+    A replica has an unguarded port for other replicas, which Serve opens on all interfaces. Call it
+    in the replica before its application is ready.
+    """
+    from ray.serve._private import replica
+
+    host = ray._private.worker.global_worker.node_ip_address
+    bind = add_port_to_grpc_server
+
+    def bind_here(server: Any, address: str) -> int:
+        return int(bind(server, address.replace("[::]", host)))
+
+    replica.add_port_to_grpc_server = bind_here
 
 
 def free_port(wanted: int = 0) -> int:

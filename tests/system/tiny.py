@@ -24,12 +24,11 @@ from dexml.domain import Target, to_datetime
 from dexml.events import Decision
 from dexml.experiments.replay import replay_run
 from dexml.experiments.sources import bar_sets
-from dexml.experiments.training import fit_stacker, training_rows
 from dexml.features.panel import PRICE_CORE, build_panel
-from dexml.models.fits import FitLimits, FitRequest, run_fit
+from dexml.models.fits import FitRequest, run_fit, write_rows
 from dexml.models.registry import Registry
-from dexml.models.suite import Suite
-from dexml.models.tabular import FitSpec
+from dexml.models.suite import Suite, fit_stacker, member_oof
+from dexml.models.tabular import FitSpec, TabularForecaster
 from dexml.records import decode_command
 from dexml.simulation.exchanges import ExchangeServers
 from dexml.simulation.market import MarketConfig, plant
@@ -48,22 +47,16 @@ INSTANTS = [to_datetime(stamp) for stamp in CONFIG.closed_at]
 
 def publish_suite(home: Path) -> str:
     """Fit `direction` on the bars before the loop begins and publish it alone."""
-    panel = build_panel(MARKET.history.until(CONFIG.closed_at[N_HISTORY - 1]))
-    known = labels(MARKET.history.bars)
-    rows = training_rows(panel.iloc[:-2], known, Target.DIRECTION, PRICE_CORE)
+    panel = build_panel(MARKET.history.until(CONFIG.closed_at[N_HISTORY - 1])).iloc[: -len(NAMES)]
+    name = str(Target.DIRECTION)
+    label = labels(MARKET.history.bars)[name].reindex(panel.index)
     home.mkdir(parents=True, exist_ok=True)
-    rows.to_parquet(home / "rows.parquet")
-    spec = FitSpec(target=Target.DIRECTION, columns=PRICE_CORE, n_folds=2)
-    request = FitRequest(rows=str(home / "rows.parquet"), spec=spec)
-    report = run_fit(request, home / "direction", FitLimits())
-    registry = Registry(home / "models")
-    digest = registry.publish(home / "direction", report.to_dict())
-    import pandas as pd
-
-    oof = pd.read_parquet(home / "direction" / "oof.parquet")["p"]
-    return Suite.publish(
-        registry, {Target.DIRECTION: digest}, fit_stacker({Target.DIRECTION: oof}, known)
-    )
+    rows = write_rows(panel[list(PRICE_CORE)], label, home / "rows.parquet")
+    spec = FitSpec(target=name, columns=PRICE_CORE, n_folds=3)
+    run_fit(FitRequest(rows=str(rows), spec=spec), home / "fitted")
+    stacker, _ = fit_stacker(member_oof({name: home / "fitted"}), label, spec)
+    suite = Suite(members={name: TabularForecaster.load(home / "fitted")}, stacker=stacker)
+    return Registry(home / "models").publish(suite.save(home / "suite"), {"kind": "suite"})
 
 
 @dataclass(kw_only=True)
