@@ -83,7 +83,7 @@ def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
     port = _page_port(options.port)
     _check_disk(options.home)
     with ExitStack() as stack:
-        temp_dir = stack.enter_context(sandbox())
+        temp_dir = stack.enter_context(sandbox(options.home))
         stages = Stages(console, stack.enter_context(MemoryWatch()))
         with stages.stage("market"):
             source = _source(options)

@@ -63,6 +63,7 @@ class ForecastActor:
 
     def start(self, epoch: int, model: str) -> None:
         """Load a model version, verified before anything is unpickled, and own the forecasts."""
+        self._epoch = None
         self._ledger = Ledger.open(self._database_url)
         self._suite = Suite.load(Registry(self._models), model)
         self._epoch = epoch

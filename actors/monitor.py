@@ -38,6 +38,7 @@ class MonitorActor:
 
     def start(self, epoch: int, bars: list[Bar]) -> None:
         """Begin with the newest bars, from the store, and own the outcomes under `epoch`."""
+        self._epoch = None
         self._ledger = Ledger.open(self._database_url)
         self._bars = {}
         self._remember(bars)
