@@ -11,6 +11,7 @@ from actors import runtime
 from dexml.errors import ActorNotReady, ModelError
 from dexml.models.fits import FitLimits, FitRequest, run_fit
 from dexml.models.registry import Registry
+from dexml.models.tabular import FitReport
 
 __all__ = ["FitStatus", "TrainerActor"]
 
@@ -79,13 +80,20 @@ class TrainerActor:
 
     def _finish(self, fit_id: str) -> FitStatus:
         try:
-            report = runtime.result(self._fits[fit_id])
+            report: FitReport = runtime.result(self._fits[fit_id])
         except ModelError as error:
             return FitStatus(state="failed", reason=str(error))
         folder = self._folder(fit_id)
-        digest = Registry(self._home / "models").publish(folder, report.to_dict())
+        manifest = {"target": report.target, "scores": report.scores, "models": report.models}
+        digest = Registry(self._home / "models").publish(folder, manifest)
         shutil.rmtree(folder, ignore_errors=True)
-        return FitStatus(state="done", digest=digest, report=report.to_dict())
+        summary = {
+            "n_rows": len(report.oof),
+            "scores": report.scores,
+            "seconds": report.seconds,
+            "peak_rss_mb": report.peak_rss_mb,
+        }
+        return FitStatus(state="done", digest=digest, report=summary)
 
     def _folder(self, fit_id: str) -> Path:
         return self._home / "fits" / f"{fit_id}-{self._target}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,6 @@ from scipy.stats import kurtosis, skew
 from actors.crew import Crew, Place
 from actors.fitting import Trained
 from dexml.domain import Bars, History, Target, to_datetime64
-from dexml.ensemble import ENSEMBLE
 from dexml.events import Action, Decision
 from dexml.execution.paper import PaperBroker
 from dexml.experiments.backtest import BacktestReport, LocalHost, backtest
@@ -24,15 +24,23 @@ from dexml.experiments.replay import replay_run
 from dexml.experiments.scoring import ensemble_scores, forecast_verdict, rule_for, target_scores
 from dexml.experiments.training import TimeSplit
 from dexml.features.panel import build_panel
-from dexml.models.rules import rule_of
+from dexml.models.rules import HourOfWeekVolume, Reversal, Rule, VolatilityClosedForm
+from dexml.models.suite import ENSEMBLE
 from dexml.records import decode_command, decode_state, encode
 from dexml.report import render_report
 from dexml.state import KernelConfig
 from dexml.targets import labels
 from dexml.validation.significance import deflated_sharpe_ratio
 
-__all__ = ["Evidence", "closing_words", "judge"]
+__all__ = ["Evidence", "closing_words", "live", "score"]
 
+_RULES: dict[Target, Rule] = {
+    Target.DIRECTION: Reversal(),
+    Target.VOLATILITY: VolatilityClosedForm(),
+    Target.VOLUME: HourOfWeekVolume(),
+    Target.SENTIMENT: Reversal(),
+    Target.MACRO: Reversal(),
+}
 N_TRIALS = 1  # one configuration was fixed before the test rows were looked at
 
 
@@ -47,16 +55,15 @@ class Evidence:
     seed: int
 
 
-def judge(evidence: Evidence) -> dict[str, Any]:
-    """Return the figures of the run, and write its report."""
+def score(evidence: Evidence) -> dict[str, Any]:
+    """Judge the models on the test rows, say the verdict, and enter them as champions."""
     forecasts = evidence.trained.suite.forecast(evidence.split.test)
     known = labels(evidence.crew.history().bars)
     scores = _scores(evidence, forecasts, known)
-    tested = _backtest(evidence, forecasts)
-    strategy = _strategy(tested)
+    strategy = _strategy(_backtest(evidence, forecasts))
     edge, sentence = forecast_verdict(scores[ENSEMBLE], strategy)
-    live = _live(evidence)
-    result = {
+    _enter(evidence, scores)
+    return {
         "seed": evidence.seed,
         "targets": {name: row for name, row in scores.items() if name != ENSEMBLE},
         "ensemble": scores[ENSEMBLE],
@@ -64,13 +71,20 @@ def judge(evidence: Evidence) -> dict[str, Any]:
         "significance": {
             "sharpe": strategy["sharpe_ratio"],
             "deflated_sharpe_probability": strategy["deflated_sharpe_probability"],
+            "pbo": None,  # needs ten configurations or more
             "n_trials": N_TRIALS,
+            "effective_trials": N_TRIALS,
         },
         "verdict": sentence,
         "edge": edge,
-        **live,
     }
-    return result
+
+
+def _enter(evidence: Evidence, scores: dict[str, dict[str, Any]]) -> None:
+    digests = evidence.trained.digests | {ENSEMBLE: evidence.trained.suite.digest}
+    for name, digest in digests.items():
+        manifest = json.dumps({"scores": scores.get(name), "run": evidence.crew.place.run})
+        evidence.crew.ledger.add_model(digest, name, manifest, "champion")
 
 
 def _scores(
@@ -80,10 +94,10 @@ def _scores(
     scores = {}
     for target in Target:
         name = str(target)
-        learned, rule = known[name].reindex(train.index), rule_of(target)
-        said = pd.Series(rule(train, learned).predict(test), index=test.index)
+        learned = known[name].reindex(train.index)
+        said = pd.Series(_RULES[target].fit(train, learned).predict(test), index=test.index)
         row = target_scores(known[name].reindex(test.index), forecasts[name], said, learned.mean())
-        rows = evidence.trained.reports.get(target, {}).get("n_rows", 0)
+        rows = evidence.trained.reports.get(name, {}).get("n_rows", 0)
         scores[name] = row | {"rule": rule_for(target), "inputs_rows": rows}
         scores[name] |= _bayes(evidence.truth, name, test)
     direction = str(Target.DIRECTION)
@@ -133,7 +147,8 @@ def _strategy(tested: BacktestReport) -> dict[str, Any]:
     }
 
 
-def _live(evidence: Evidence) -> dict[str, Any]:
+def live(evidence: Evidence) -> dict[str, Any]:
+    """Return what was decided and earned live, and whether replay and backtest agree."""
     crew, run = evidence.crew, evidence.crew.place.run
     replayed = replay_run(crew.ledger, run)
     decided = _decisions(crew, run)

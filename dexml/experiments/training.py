@@ -1,18 +1,14 @@
-"""From a panel to a suite of models: the split in time, the rows of each fit, the stacker."""
+"""What is learnt from and what is judged on: a split in time with an embargo between."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from dexml.domain import Target
-from dexml.ensemble import Stacker
 from dexml.errors import UsageError
 
-__all__ = ["TimeSplit", "fit_stacker", "split_in_time", "training_rows"]
+__all__ = ["TimeSplit", "split_in_time"]
 
 EMBARGO_BARS = 24
 MINIMUM_TRAINING_BARS = 500
@@ -55,26 +51,3 @@ def split_in_time(panel: pd.DataFrame, test_share: float = 0.28) -> TimeSplit:
         train=panel[closed_at < instants[last_train]],
         test=panel[closed_at >= instants[first_test]],
     )
-
-
-def training_rows(
-    train: pd.DataFrame, labels: pd.DataFrame, target: Target, columns: tuple[str, ...]
-) -> pd.DataFrame:
-    """Return the features a target sees, with its label as column `y`; unknown labels are gone."""
-    rows = train[list(columns)].copy()
-    rows["y"] = labels[str(target)].reindex(train.index)
-    return rows.dropna(subset=["y"])
-
-
-def fit_stacker(oof: Mapping[Target, pd.Series], labels: pd.DataFrame) -> Stacker:
-    """Fit the ensemble on out-of-fold forecasts only.
-
-    Parameters
-    ----------
-    oof : mapping of target to Series
-        Out-of-fold probabilities of the members that may vote on direction.
-    """
-    members = pd.DataFrame({str(target): series for target, series in oof.items()}).dropna()
-    y = labels[str(Target.DIRECTION)].reindex(members.index)
-    known = y.notna().to_numpy()
-    return Stacker.fit(members[known], y[known].to_numpy(dtype=np.float64))

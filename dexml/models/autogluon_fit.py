@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,7 +61,8 @@ def fit_learners(
         {one.name: _second(predictor.predict_proba_oof(f"{one.name}_BAG_L1")) for one in asked},
         index=design.index,
     )
-    predictor.refit_full()
+    # By itself it takes all CPUs, and threads that wait for a busy core spin.
+    predictor.refit_full(num_cpus=spec.num_cpus, num_gpus=0)
     members = [_export(predictor, one, folder).to_dict() for one in asked]
     _refuse_difference(predictor, members, design, folder)
     shutil.rmtree(path)
@@ -128,20 +130,28 @@ def _export(predictor: Any, one: LearnerSpec, folder: Path) -> FlatMember:
     child = bag.load_child(bag.models[0])
     kind, ending = _FORMATS[one.kind]
     file = f"{one.name}.{ending}"
-    if kind == "catboost":
-        _forget_when(child.model)
-    child.model.save_model(str(folder / file))
+    _SAVERS[kind](child.model, folder / file)
     features = list(child._features_internal)  # without those that never vary
     return FlatMember.load(
         folder, {"name": one.name, "kind": kind, "file": file, "features": features}
     )
 
 
-def _forget_when(model: Any) -> None:
-    # The same fit must give the same bytes; CatBoost notes when and under which id it ran.
+# The same fit must give the same bytes: boosters note when, under which id and on how many threads
+# they were made, none of which changes what they say.
+def _save_lightgbm(model: Any, path: Path) -> None:
+    path.write_text(re.sub(r"\[num_threads: \d+\]", "[num_threads: 1]", model.model_to_string()))
+
+
+def _save_catboost(model: Any, path: Path) -> None:
     metadata = model.get_metadata()
     for key in ("train_finish_time", "model_guid"):
         metadata[key] = ""
+    metadata["params"] = re.sub(r'"thread_count":\d+', '"thread_count":1', metadata["params"])
+    model.save_model(str(path))
+
+
+_SAVERS = {"lightgbm": _save_lightgbm, "catboost": _save_catboost}
 
 
 def _refuse_difference(

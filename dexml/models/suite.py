@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dexml.domain import Signal
 from dexml.ensemble import Stacker
 from dexml.errors import ModelError
 from dexml.models.base import Forecaster
@@ -19,7 +21,7 @@ from dexml.models.registry import Registry
 from dexml.models.tabular import FitSpec, TabularForecaster, cross_fit, read_oof
 from dexml.validation.splits import bar_step, block_splits
 
-__all__ = ["ENSEMBLE", "Suite", "fit_stacker", "member_oof"]
+__all__ = ["ENSEMBLE", "Suite", "fit_stacker", "member_oof", "signal_of"]
 
 Floats = NDArray[np.float64]
 
@@ -161,3 +163,24 @@ def _forecast(member: Forecaster | None, panel: pd.DataFrame) -> Floats:
 
 def _no_manifest(_folder: str, names: list[str]) -> list[str]:
     return [name for name in names if name == "manifest.json"]
+
+
+def signal_of(instrument: str, closed_at: datetime, forecasts: Mapping[Hashable, float]) -> Signal:
+    """Return the signal of one row of forecasts; NaN means that a model said nothing.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> row = {"ensemble": 0.6, "direction": 0.55, "macro": float("nan")}
+    >>> signal = signal_of("BTC/USDT", datetime(2024, 1, 1, tzinfo=UTC), row)
+    >>> signal.probability, signal.members
+    (0.6, (('direction', 0.55),))
+    """
+    said = {str(name): float(value) for name, value in forecasts.items() if value == value}
+    probability = said.pop(ENSEMBLE, None)
+    return Signal(
+        instrument=instrument,
+        closed_at=closed_at,
+        probability=probability,
+        members=tuple(sorted(said.items())),
+    )

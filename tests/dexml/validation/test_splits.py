@@ -16,8 +16,8 @@ def panel_times(n_hours: int, n_instruments: int = 3) -> pd.DatetimeIndex:
     return pd.date_range("2024-01-01", periods=n_hours, freq="h", tz="UTC").repeat(n_instruments)
 
 
-@given(n_hours=st.integers(60, 200), folds=st.integers(2, 6), embargo=st.integers(0, 8))
-@settings(max_examples=50, deadline=None)
+@given(n_hours=st.integers(60, 120), folds=st.integers(2, 6), embargo=st.integers(0, 8))
+@settings(max_examples=25, deadline=None)
 def test_every_row_is_judged_once_and_learnt_from_only_beyond_the_embargo(
     n_hours: int, folds: int, embargo: int
 ) -> None:
