@@ -16,7 +16,7 @@ from actors.stages import Stages
 from actors.tables import print_verdict
 from dexml.domain import History, Target
 from dexml.experiments.evidence import Judged, judge_forecasts
-from dexml.experiments.folds import FoldSpec, forecast_fold
+from dexml.experiments.folds import FoldSpec, forecast_fold, specifications
 from dexml.experiments.identity import code_digest, configuration_digest
 from dexml.experiments.sources import plant_market, recorded_bars
 from dexml.experiments.training import TimeSplit, split_in_time
@@ -63,15 +63,16 @@ def run_holdout(options: HoldoutOptions, console: Console) -> dict[str, Any]:
         stages = Stages(console, stack.enter_context(MemoryWatch()))
         material = prepare(lambda: _market(options), stages, options.seed)
         split = split_in_time(material.panel)
-        console.print(f"{len(spec.targets)} fits of {len(split.train):,} rows.")
-        with stages.stage("fits", total=len(spec.targets)) as step:
+        n_fits = len(specifications(tuple(split.train.columns), spec))
+        console.print(f"{n_fits} fits of {len(split.train):,} rows.")
+        with stages.stage("fits", total=n_fits) as step:
             forecasts = forecast_fold(
                 split.train,
                 split.test,
                 material.labels,
                 spec,
                 folder / "models",
-                lambda target: step.advance(1, f"{target} ended"),
+                lambda name: step.advance(1, f"{name} ended"),
             ).assign(fold=0)
         with stages.stage("judging"):
             result = judge_forecasts(
@@ -87,7 +88,7 @@ def run_holdout(options: HoldoutOptions, console: Console) -> dict[str, Any]:
     result |= {
         "seed": options.seed,
         "audit": {"checked": material.n_checked, "leaks": []},
-        "fits": len(spec.targets),
+        "fits": n_fits,
         "bayes_accuracy": None if options.bars else options.bayes_accuracy,
         "stages": stages.to_dict(),
         "peak_rss_mb": stages.peak_mb(),

@@ -22,7 +22,7 @@ from actors.tuning import FoldPlan, Window, refuse_unshared, run_folds, windows_
 from dexml.domain import History
 from dexml.errors import UsageError
 from dexml.experiments.evidence import Judged, judge_forecasts
-from dexml.experiments.folds import FoldSpec
+from dexml.experiments.folds import FoldSpec, specifications
 from dexml.experiments.identity import code_digest, configuration_digest
 from dexml.experiments.sources import plant_market, shared_bars
 from dexml.features.panel import WARM_UP
@@ -92,7 +92,8 @@ def run_walk_forward(options: WalkForwardOptions, console: Console) -> dict[str,
         with stages.stage("Ray"):
             _connect(temp_dir, options.workers)
             stack.callback(ray.shutdown)
-        estimate = _say_cost(console, splits, len(spec.targets), _n_workers(options))
+        n_fits = len(specifications(tuple(material.panel.columns), spec))
+        estimate = _say_cost(console, splits, n_fits, _n_workers(options))
         windows = windows_of(splits, material.closed_at)
         configuration = _configuration(spec, windows)
         plan = _plan(options.home, material, spec, windows, configuration)
@@ -115,7 +116,7 @@ def run_walk_forward(options: WalkForwardOptions, console: Console) -> dict[str,
     result |= {
         "seed": options.seed,
         "audit": {"checked": material.n_checked, "leaks": []},
-        "fits": len(splits) * len(spec.targets),
+        "fits": len(splits) * n_fits,
         "estimated_seconds": estimate,
         "folds": [window.to_dict() for window in windows],
         "stages": stages.to_dict(),
@@ -167,9 +168,9 @@ def _n_workers(options: WalkForwardOptions) -> int:
     return min(options.workers or cpus, cpus)
 
 
-def _say_cost(console: Console, splits: list[Split], n_targets: int, n_workers: int) -> float:
-    n_fits = len(splits) * n_targets
-    rows = sum(len(split.train) for split in splits) * n_targets
+def _say_cost(console: Console, splits: list[Split], n_each: int, n_workers: int) -> float:
+    n_fits = len(splits) * n_each
+    rows = sum(len(split.train) for split in splits) * n_each
     work = n_fits * SECONDS_PER_FIT + rows / 1_000 * SECONDS_PER_THOUSAND_ROWS
     # a fold is the unit of work: the last round of workers may be half empty
     seconds = work / len(splits) * -(-len(splits) // n_workers)

@@ -25,7 +25,8 @@ validate_app = typer.Typer(no_args_is_help=True, help="Judge models and strategi
 
 Targets = Annotated[str, typer.Option(help="Comma separated; names as in `dexml demo`'s table.")]
 PredictionsOut = Annotated[
-    Path | None, typer.Option(help="Parquet of every forecast: symbol, closed_at, target, fold, y, p.")
+    Path | None,
+    typer.Option(help="Parquet of every forecast: symbol, closed_at, target, fold, y, p."),
 ]
 BarCount = Annotated[int, typer.Option(min=1_000, help="Bars of each instrument, the newest.")]
 

@@ -115,11 +115,12 @@ def _nothing_traded(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         f"{name} {'has no inputs' if row['degraded'] else format(row['skill_t'], '+.1f')}"
         for name, row in scores.items()
     )
+    sentence = f"No target speaks of direction, so nothing was traded; t over the base: {said}."
     return {
         "ensemble": None,
         "strategy": None,
         "significance": _significance(None, None, None),
-        "verdict": f"No target speaks of direction, so nothing was traded; t over the base: {said}.",
+        "verdict": sentence,
         "edge": False,
     }
 
