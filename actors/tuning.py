@@ -124,7 +124,7 @@ def _quieten() -> None:
     # Ctrl-C must unwind through our own clean-up, which Tune's handler would hold back.
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    os.environ["TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S"] = "0"
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new one prints a table even when told not to
 
 
 class _Progress(tune.Callback):  # type: ignore[misc]

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import ray
 from rich.console import Console
 
@@ -28,7 +29,7 @@ from dexml.experiments.sources import plant_market, shared_bars
 from dexml.features.panel import WARM_UP
 from dexml.validation.splits import Split, bar_step, walk_forward
 
-__all__ = ["WalkForwardOptions", "run_walk_forward"]
+__all__ = ["WalkForwardOptions", "run_walk_forward", "splits_of"]
 
 HORIZON, LABEL_LOOK_BACK = 1, 20  # the 20-bar deviation is the label that looks back farthest
 PURGE, EMBARGO = HORIZON + LABEL_LOOK_BACK, 24
@@ -88,7 +89,7 @@ def run_walk_forward(options: WalkForwardOptions, console: Console) -> dict[str,
         temp_dir = stack.enter_context(sandbox())
         stages = Stages(console, stack.enter_context(MemoryWatch()))
         material = prepare(lambda: _market(options), stages, options.seed)
-        splits = _splits(material, options)
+        splits = splits_of(material.closed_at, options)
         with stages.stage("Ray"):
             _connect(temp_dir, options.workers)
             stack.callback(ray.shutdown)
@@ -136,8 +137,19 @@ def _market(options: WalkForwardOptions) -> Market:
     return market.history, market.truth
 
 
-def _splits(material: Material, options: WalkForwardOptions) -> list[Split]:
-    closed_at = material.closed_at
+def splits_of(closed_at: pd.DatetimeIndex, options: WalkForwardOptions) -> list[Split]:
+    """Return the newest folds that fit, oldest first; the last ends with the newest row.
+
+    Parameters
+    ----------
+    closed_at : DatetimeIndex, shape (n_rows,)
+        Close of each row of the panel, ascending.
+
+    Raises
+    ------
+    UsageError
+        If not even one fold fits.
+    """
     step = bar_step(closed_at)
     train, test, lost = step * options.train, step * options.test, step * (PURGE + EMBARGO)
     end = closed_at.max() + step
