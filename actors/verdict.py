@@ -82,9 +82,9 @@ def score(evidence: Evidence) -> dict[str, Any]:
 
 def _enter(evidence: Evidence, scores: dict[str, dict[str, Any]]) -> None:
     digests = evidence.trained.digests | {ENSEMBLE: evidence.trained.suite.digest}
-    for name, digest in digests.items():
-        manifest = json.dumps({"scores": scores.get(name), "run": evidence.crew.place.run})
-        evidence.crew.ledger.add_model(digest, name, manifest, "champion")
+    for name in (name for name in scores if name in digests):
+        manifest = json.dumps({"scores": scores[name], "run": evidence.crew.place.run})
+        evidence.crew.ledger.add_model(digests[name], name, manifest, "champion")
 
 
 def _scores(
