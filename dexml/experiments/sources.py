@@ -11,7 +11,7 @@ from dexml.domain import Bar, Bars, History, check_instrument
 from dexml.errors import UsageError
 from dexml.simulation.market import INSTRUMENTS, MarketConfig, PlantedMarket, plant
 
-__all__ = ["bar_sets", "load_history", "plant_market", "recorded_bars"]
+__all__ = ["bar_sets", "load_history", "plant_market", "recorded_bars", "shared_bars"]
 
 
 def load_history(
@@ -35,15 +35,13 @@ def plant_market(
     )
 
 
-def recorded_bars(
-    paths: tuple[Path, ...], symbols: tuple[str, ...], *, n_bars: int
-) -> dict[str, Bars]:
-    """Read recorded bars and keep the newest `n_bars` of the range that all instruments share.
+def shared_bars(paths: tuple[Path, ...], symbols: tuple[str, ...]) -> dict[str, Bars]:
+    """Read recorded bars of the range that all wanted instruments share (none: all of them).
 
     Raises
     ------
     UsageError
-        If a wanted symbol is not among the files, or the common range is too short.
+        If a wanted symbol is not among the files.
     """
     bars = read_bars(paths)
     missing = [name for name in symbols if name not in bars]
@@ -54,7 +52,20 @@ def recorded_bars(
             ", ".join(missing),
             "Give the file of each instrument with --bars.",
         )
-    shared = common_range({name: bars[name] for name in symbols or sorted(bars)})
+    return common_range({name: bars[name] for name in symbols or sorted(bars)})
+
+
+def recorded_bars(
+    paths: tuple[Path, ...], symbols: tuple[str, ...], *, n_bars: int
+) -> dict[str, Bars]:
+    """Read recorded bars and keep the newest `n_bars` of the range that all instruments share.
+
+    Raises
+    ------
+    UsageError
+        If a wanted symbol is not among the files, or the common range is too short.
+    """
+    shared = shared_bars(paths, symbols)
     shortest = min(len(series) for series in shared.values())
     if shortest < n_bars:
         raise UsageError(
