@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import sys
@@ -153,7 +154,7 @@ def play(home: Path) -> dict[str, Any]:
             marks.append(time.perf_counter())
             seen["reborn"] = reborn(home, model)
             marks.append(time.perf_counter())
-            return {**seen, "marks": [b - a for a, b in zip(marks, marks[1:], strict=False)]}
+            return {**seen, "marks": [b - a for a, b in itertools.pairwise(marks)]}
         finally:
             ray.shutdown()
 
