@@ -16,9 +16,10 @@ from actors.stages import Stages
 from actors.tables import print_verdict
 from dexml.domain import History, Target
 from dexml.experiments.evidence import Judged, judge_forecasts
-from dexml.experiments.folds import FoldSpec, forecast_fold, specifications
+from dexml.experiments.folds import FoldSpec, forecast_fold
 from dexml.experiments.identity import code_digest, configuration_digest
 from dexml.experiments.sources import plant_market, recorded_bars
+from dexml.experiments.specifications import specifications
 from dexml.experiments.training import TimeSplit, split_in_time
 
 __all__ = ["HoldoutOptions", "run_holdout"]
@@ -63,7 +64,7 @@ def run_holdout(options: HoldoutOptions, console: Console) -> dict[str, Any]:
         stages = Stages(console, stack.enter_context(MemoryWatch()))
         material = prepare(lambda: _market(options), stages, options.seed)
         split = split_in_time(material.panel)
-        n_fits = len(specifications(tuple(split.train.columns), spec))
+        n_fits = len(specifications(tuple(split.train.columns), spec.seed, spec.targets))
         console.print(f"{n_fits} fits of {len(split.train):,} rows.")
         with stages.stage("fits", total=n_fits) as step:
             forecasts = forecast_fold(

@@ -14,7 +14,7 @@ import ray
 from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from dexml.errors import DexmlError, EnvironmentRefused, ModelError
+from dexml.errors import EnvironmentRefused, ModelError
 from dexml.experiments.folds import FoldSpec, forecast_fold
 from dexml.validation.metrics import accuracy, log_loss
 from dexml.validation.splits import Split
@@ -91,8 +91,9 @@ def run_folds(plan: FoldPlan, workers: int, ended: Callable[[int], None]) -> pd.
 
     Raises
     ------
-    DexmlError
-        What a fold raised, twice; folds that ended are kept and not done again.
+    ModelError
+        The first fold that could not be fitted, or whose worker died twice; folds that ended are
+        kept and not done again.
     """
     storage = Path(plan.folder, "tune")
     shutil.rmtree(storage, ignore_errors=True)
@@ -114,7 +115,7 @@ def run_folds(plan: FoldPlan, workers: int, ended: Callable[[int], None]) -> pd.
         results = tuner.fit()
     finally:
         shutil.rmtree(storage, ignore_errors=True)
-    _raise_first(results.errors)
+    _raise_first(results)
     parts = [pd.read_parquet(plan.forecasts(fold)) for fold in range(len(plan.windows))]
     table = pd.concat(parts, ignore_index=True)
     return table.sort_values(["target", "closed_at", "symbol"], ignore_index=True)
@@ -140,20 +141,23 @@ class _Progress(tune.Callback):  # type: ignore[misc]
         self._ended(int(trial.config["fold"]))
 
 
-def _raise_first(errors: list[BaseException]) -> None:
-    if not errors:
-        return
-    cause = getattr(errors[0], "cause", None)
-    if isinstance(cause, DexmlError):
-        raise cause from errors[0]
-    last = str(errors[0]).strip().splitlines()[-1]
-    raise ModelError("walk-forward fold", "must end well", last, "Run it again.") from errors[0]
+def _raise_first(results: tune.ResultGrid) -> None:
+    for result in results:
+        if result.metrics and "refused" in result.metrics:
+            raise ModelError(*result.metrics["refused"])
+    if results.errors:
+        last = str(results.errors[0]).strip().splitlines()[-1]
+        raise ModelError("walk-forward fold", "must end well", last, "Run it again.")
 
 
 def _trial(config: dict[str, int], plan: FoldPlan) -> None:
     fold = config["fold"]
     if not plan.forecasts(fold).exists():
-        _run_fold(plan, fold)
+        try:
+            _run_fold(plan, fold)
+        except ModelError as error:  # would come again: only what a dead worker lost is retried
+            tune.report({"refused": [error.subject, error.rule, error.was, error.fix]})
+            return
     known = pd.read_parquet(plan.forecasts(fold)).dropna(subset=["y", "p"])
     tune.report({name: value for name, value in _scores(known)} | {"n": len(known)})
 

@@ -23,9 +23,10 @@ from actors.tuning import FoldPlan, Window, refuse_unshared, run_folds, windows_
 from dexml.domain import History
 from dexml.errors import UsageError
 from dexml.experiments.evidence import Judged, judge_forecasts
-from dexml.experiments.folds import FoldSpec, specifications
+from dexml.experiments.folds import FoldSpec
 from dexml.experiments.identity import code_digest, configuration_digest
 from dexml.experiments.sources import plant_market, shared_bars
+from dexml.experiments.specifications import specifications
 from dexml.features.panel import WARM_UP
 from dexml.validation.splits import Split, bar_step, walk_forward
 
@@ -93,7 +94,7 @@ def run_walk_forward(options: WalkForwardOptions, console: Console) -> dict[str,
         with stages.stage("Ray"):
             _connect(temp_dir, options.workers)
             stack.callback(ray.shutdown)
-        n_fits = len(specifications(tuple(material.panel.columns), spec))
+        n_fits = len(specifications(tuple(material.panel.columns), spec.seed, spec.targets))
         estimate = _say_cost(console, splits, n_fits, _n_workers(options))
         windows = windows_of(splits, material.closed_at)
         configuration = _configuration(spec, windows)

@@ -30,11 +30,13 @@ Symbols = Annotated[str, typer.Option(help="Instruments, comma separated: BTC/US
 
 
 def guard_ray() -> None:
-    """Set what Ray reads once, at its import: token authentication, no phoning home."""
+    """Set what Ray reads once, at its import: token authentication, no phoning home, patience."""
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # On a busy machine the parts of the dashboard need longer than Ray's 30 s, and it gives up.
+    os.environ.setdefault("RAY_DASHBOARD_SUBPROCESS_MODULE_WAIT_READY_TIMEOUT", "120")
 
 
 def split_names(text: str) -> tuple[str, ...]:

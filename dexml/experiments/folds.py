@@ -10,18 +10,17 @@ import numpy as np
 import pandas as pd
 
 from dexml.domain import Floats, Target
-from dexml.features.panel import view
+from dexml.experiments.specifications import DIRECTIONAL, JOINT, specifications
 from dexml.models.fits import FitRequest, run_fit, write_rows
-from dexml.models.profiles import DIRECTIONAL, FitSpec
+from dexml.models.profiles import FitSpec
 from dexml.models.rules import HourOfWeekVolume, Reversal, Rule, VolatilityClosedForm
 from dexml.models.suite import ENSEMBLE, fit_stacker, member_oof
 from dexml.models.tabular import TabularForecaster
 
-__all__ = ["FORECAST_COLUMNS", "FoldSpec", "forecast_fold", "specifications"]
+__all__ = ["FORECAST_COLUMNS", "FoldSpec", "forecast_fold"]
 
 FORECAST_COLUMNS = ("symbol", "closed_at", "target", "fold", "y", "p", "rule", "train_rate")
-JOINT = "joint"
-_VOTERS = (*sorted(DIRECTIONAL), JOINT)
+_VOTERS = (*DIRECTIONAL, JOINT)
 _RULES: Mapping[Target, Rule] = {
     Target.DIRECTION: Reversal(),
     Target.VOLATILITY: VolatilityClosedForm(),
@@ -42,7 +41,6 @@ class FoldSpec:
     """
 
     targets: tuple[Target, ...]
-    profile: str = "fast"
     seed: int = 0
 
 
@@ -75,7 +73,7 @@ def forecast_fold(
         known yet, `p` where the target has no inputs. `train_rate` is the share of ones among the
         training labels.
     """
-    specs = specifications(tuple(train.columns), spec)
+    specs = specifications(tuple(train.columns), spec.seed, spec.targets)
     said = pd.DataFrame(np.nan, test.index, [str(target) for target in spec.targets])
     for name, fit in specs.items():
         said[name] = _forecast(name, fit, train, test, labels, folder)
@@ -91,26 +89,6 @@ def forecast_fold(
         signal = pd.Series(stacker.predict(said[voters]), index=test.index)
         parts.append(_long(ENSEMBLE, Target.DIRECTION, signal, train, test, labels))
     return pd.concat(parts, ignore_index=True)
-
-
-def specifications(columns: tuple[str, ...], spec: FoldSpec) -> dict[str, FitSpec]:
-    """Return what is to be fitted from the columns of a panel; a target without inputs is absent.
-
-    Each target has a view of its own. Where several views speak of direction, the ensemble also
-    has a joint member that sees all of them at once, for what only shows together.
-    """
-    views = {str(target): view(str(target), columns) for target in spec.targets}
-    told = {column for name in DIRECTIONAL for column in views.get(name, ())}
-    joint = tuple(column for column in columns if column in told)
-    if joint and joint not in views.values():
-        views[JOINT] = joint
-    return {
-        name: FitSpec(
-            target=str(_target_of(name)), columns=seen, profile=spec.profile, seed=spec.seed
-        )
-        for name, seen in views.items()
-        if seen
-    }
 
 
 def _target_of(name: str) -> Target:

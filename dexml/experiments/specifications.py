@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dexml.domain import Target
 from dexml.features.panel import view
 from dexml.models.tabular import FitSpec
@@ -12,17 +14,19 @@ JOINT = "joint"
 DIRECTIONAL = ("direction", "sentiment", "macro")
 
 
-def specifications(columns: tuple[str, ...], seed: int) -> dict[str, FitSpec]:
-    """Return what is to be fitted from the columns of a panel.
+def specifications(
+    columns: tuple[str, ...], seed: int, targets: Iterable[Target] = tuple(Target)
+) -> dict[str, FitSpec]:
+    """Return what is to be fitted from the columns of a panel; a target without inputs is absent.
 
     Each target has a view of its own. Where there are news or macro columns, the ensemble also has
     a joint member that sees the direction through all views at once, for what only shows together.
     """
-    views = {str(target): view(target, columns) for target in Target}
+    views = {str(target): view(target, columns) for target in targets}
     wanted = {name: seen for name, seen in views.items() if seen}
     specs = {name: FitSpec(target=name, columns=seen, seed=seed) for name, seen in wanted.items()}
     told = {column for name in DIRECTIONAL for column in wanted.get(name, ())}
     joint = tuple(column for column in columns if column in told)
-    if joint != specs[str(Target.DIRECTION)].columns:
+    if joint and joint not in wanted.values():
         specs[JOINT] = FitSpec(target=str(Target.DIRECTION), columns=joint, seed=seed)
     return specs

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dexml.domain import Target
 from dexml.experiments.evidence import Judged, judge_forecasts
-from dexml.experiments.folds import FORECAST_COLUMNS, FoldSpec, specifications
+from dexml.experiments.folds import FORECAST_COLUMNS
 from dexml.models.suite import ENSEMBLE
 from dexml.simulation.market import MarketConfig, PlantedMarket, plant
 from dexml.targets import labels
@@ -78,15 +77,3 @@ def test_without_a_direction_nothing_is_traded(market: PlantedMarket, tmp_path: 
     assert result["ensemble"] is result["strategy"] is result["significance"]["sharpe"] is None
     assert result["verdict"].startswith("No target speaks of direction")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_joint_member_stands_only_where_several_views_speak_of_direction() -> None:
-    columns = ("return_1", "volume_ratio_24", "macro_vix_change", "news_mean_1h")
-    price = FoldSpec(targets=(Target.DIRECTION, Target.VOLUME))
-    assert list(specifications(columns, price)) == ["direction", "volume"]
-    both = specifications(columns, FoldSpec(targets=(Target.DIRECTION, Target.MACRO)))
-    assert list(both) == ["direction", "macro", "joint"]
-    assert both["joint"].columns == ("return_1", "volume_ratio_24", "macro_vix_change")
-    assert both["joint"].target == "direction"
-    lacking = FoldSpec(targets=(Target.DIRECTION, Target.MACRO))
-    assert list(specifications(columns[:2], lacking)) == ["direction"]
