@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,11 @@ from dexml.domain import Target
 from dexml.ensemble import Stacker
 from dexml.errors import UsageError
 
-__all__ = ["TimeSplit", "fit_stacker", "split_in_time", "training_rows"]
+__all__ = ["TimeSplit", "fit_stacker", "shortest_panel", "split_in_time", "training_rows"]
 
 EMBARGO_BARS = 24
 MINIMUM_TRAINING_BARS = 500
+TEST_SHARE = 0.28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,7 +34,7 @@ class TimeSplit:
     test: pd.DataFrame
 
 
-def split_in_time(panel: pd.DataFrame, test_share: float = 0.28) -> TimeSplit:
+def split_in_time(panel: pd.DataFrame, test_share: float = TEST_SHARE) -> TimeSplit:
     """Cut the panel in two at an instant, all instruments together.
 
     Raises
@@ -55,6 +57,18 @@ def split_in_time(panel: pd.DataFrame, test_share: float = 0.28) -> TimeSplit:
         train=panel[closed_at < instants[last_train]],
         test=panel[closed_at >= instants[first_test]],
     )
+
+
+def shortest_panel(test_share: float = TEST_SHARE) -> int:
+    """Return the fewest instants that `split_in_time` accepts.
+
+    Examples
+    --------
+    >>> shortest_panel()
+    728
+    """
+    wanted = MINIMUM_TRAINING_BARS + EMBARGO_BARS
+    return next(n for n in count(wanted) if round(n * (1 - test_share)) >= wanted)
 
 
 def training_rows(

@@ -18,7 +18,7 @@ def test_defaults_need_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEXML_MODELS__SEED", "5")
     settings = load_settings(None, {})
     assert settings.models.seed == 0
-    assert settings.ledger_url.endswith("/.dexml/ledger.db")
+    assert settings.ledger_url.endswith("/.dexml/ledger.sqlite")
     assert settings.storage_path == ".dexml/store"
 
 
@@ -29,7 +29,7 @@ def test_the_environment_overrules_the_file_which_overrules_defaults(tmp_path: P
     assert (settings.models.seed, settings.models.profile) == (9, "best")
     assert settings.data.exchanges == ("kraken",)
     assert settings.data.timeframe == "4h"
-    assert settings.ledger_url == "sqlite:////data/x/ledger.db"
+    assert settings.ledger_url == "sqlite:////data/x/ledger.sqlite"
 
 
 def test_a_list_in_the_environment_is_json() -> None:
