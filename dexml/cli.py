@@ -142,11 +142,13 @@ def audit(
     """Prove that no feature and no label knows the future; with no bars, on the built-in market."""
     from dexml.experiments.sources import audit_history
     from dexml.features.audit import audit as run_audit
+    from dexml.preflight import check_symbols
     from dexml.targets import labels
 
     settings = _settings(None)
     number = _seed(seed, settings)
-    history = audit_history(tuple(bars or ()), _symbols(symbols, settings), seed=number)
+    names = check_symbols(_symbols(symbols, settings))
+    history = audit_history(tuple(bars or ()), names, seed=number)
     with screen(as_json) as shown:
         report = run_audit(history, labels=labels, seed=number)
         for leak in report.leaks:
@@ -250,7 +252,7 @@ def _split(symbols: str) -> tuple[str, ...]:
 
 
 def _symbols(symbols: str, settings: Settings) -> tuple[str, ...]:
-    """Return what was named here, else what the configuration names, else none (all there are)."""
+    # what was named here, else what the configuration names, else none: all there are
     chosen = "instruments" in settings.data.model_fields_set
     return _split(symbols) or (settings.data.instruments if chosen else ())
 

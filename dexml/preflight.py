@@ -8,14 +8,13 @@ from pathlib import Path
 
 from dexml.config import Settings
 from dexml.doctor import require_place, require_port, require_temporary_folder
-from dexml.domain import Bars, Timeframe
+from dexml.domain import Bars, Timeframe, check_instrument
 from dexml.errors import ConfigError, DataError, UsageError
 from dexml.experiments.sources import newest, shared_bars
 from dexml.experiments.training import shortest_panel
 from dexml.features.panel import warm_up
-from dexml.simulation.market import INSTRUMENTS, MarketConfig
 
-__all__ = ["Wanted", "check_machine", "demo_bars", "refuse_unsupported"]
+__all__ = ["Wanted", "check_machine", "check_symbols", "demo_bars", "refuse_unsupported"]
 
 LONGEST_HISTORY = 8_000  # recorded bars that are learnt from unless told otherwise
 
@@ -68,6 +67,26 @@ def check_machine(home: Path, port: int | None) -> None:
         require_port(port)
 
 
+def check_symbols(symbols: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the symbols, unless one names no instrument or comes twice.
+
+    Raises
+    ------
+    UsageError
+        Naming the symbol.
+    """
+    for name in symbols:
+        try:
+            check_instrument(name)
+        except DataError as error:
+            raise UsageError("--symbols", error.rule, error.was, error.fix) from error
+    if len(set(symbols)) < len(symbols):
+        raise UsageError(
+            "--symbols", "must name each instrument once", ", ".join(symbols), "Drop the repeats."
+        )
+    return symbols
+
+
 def demo_bars(
     paths: tuple[Path, ...], symbols: tuple[str, ...], history: int, cycles: int
 ) -> Wanted:
@@ -85,10 +104,7 @@ def demo_bars(
     >>> demo_bars((), ("BTC/USDT",), 0, 50)
     Wanted(bars=None, n_history=0)
     """
-    if len(set(symbols)) < len(symbols):
-        raise UsageError(
-            "--symbols", "must name each instrument once", ", ".join(symbols), "Drop the repeats."
-        )
+    check_symbols(symbols)
     least = shortest_panel() + warm_up(Timeframe.H1)
     if history and history < least:
         raise UsageError(
@@ -98,7 +114,6 @@ def demo_bars(
             "Raise it, or leave it out for what suits.",
         )
     if not paths:
-        MarketConfig(instruments=symbols or INSTRUMENTS)
         return Wanted(bars=None, n_history=history)
     shared = shared_bars(paths, symbols)
     _refuse_other_timeframes(shared)
