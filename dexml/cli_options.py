@@ -1,13 +1,15 @@
-"""What the commands of `dexml` share: their common options, and how JSON is printed."""
+"""What the commands of `dexml` share: common options, and the configuration behind them."""
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from dexml.config import Settings
 
 __all__ = [
     "AsJson",
@@ -15,14 +17,28 @@ __all__ = [
     "Home",
     "Seed",
     "Symbols",
+    "config_file",
     "guard_ray",
-    "print_json",
+    "home_of",
+    "seed_of",
+    "settings_of",
     "split_names",
+    "symbols_of",
 ]
 
-Home = Annotated[Path, typer.Option(help="Where all state lives.", envvar="DEXML_HOME")]
+Home = Annotated[
+    Path | None, typer.Option(help="Where all state lives.", show_default=".dexml, or dexml.toml")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
-Seed = Annotated[int, typer.Option(min=0, help="Same seed, same decisions, to the byte.")]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=2**32 - 1,
+        help="Same seed, same decisions, to the byte.",
+        show_default="0, or dexml.toml",
+    ),
+]
 BarFiles = Annotated[
     list[Path] | None, typer.Option("--bars", help="Folder or files of recorded bars.")
 ]
@@ -50,6 +66,31 @@ def split_names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def print_json(result: dict[str, Any]) -> None:
-    """Print one JSON object on one line."""
-    print(json.dumps(result, sort_keys=True, allow_nan=False))  # noqa: T201
+def config_file(home: Path | None) -> Path | None:
+    """Return the `dexml.toml` of the current folder, else that of `home`, else None."""
+    candidates = (Path("dexml.toml"), (home or Path(".dexml")) / "dexml.toml")
+    return next((path for path in candidates if path.exists()), None)
+
+
+def settings_of(home: Path | None) -> Settings:
+    """Return the settings in force; a home that was given on the command line is in them."""
+    from dexml.config import load_settings
+
+    settings = load_settings(config_file(home), os.environ)
+    return settings if home is None else settings.model_copy(update={"home": home})
+
+
+def home_of(home: Path | None) -> Path:
+    """Return the absolute folder of all state."""
+    return settings_of(home).home.absolute()
+
+
+def seed_of(seed: int | None, settings: Settings) -> int:
+    """Return the seed that was given, else the configured one."""
+    return settings.models.seed if seed is None else seed
+
+
+def symbols_of(symbols: str, settings: Settings) -> tuple[str, ...]:
+    """Return what was named, else what the configuration names, else none: all there are."""
+    chosen = "instruments" in settings.data.model_fields_set
+    return split_names(symbols) or (settings.data.instruments if chosen else ())

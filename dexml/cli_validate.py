@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from dexml.cli_options import (
     AsJson,
@@ -15,9 +14,12 @@ from dexml.cli_options import (
     Seed,
     Symbols,
     guard_ray,
-    print_json,
+    home_of,
+    seed_of,
+    settings_of,
     split_names,
 )
+from dexml.terminal import screen
 
 __all__ = ["validate_app"]
 
@@ -40,17 +42,17 @@ def walk_forward(
     test: Annotated[int, typer.Option(min=24, help="Test bars, and the step.")] = 720,
     folds: Annotated[int, typer.Option(min=1, help="At most this many, the newest.")] = 4,
     workers: Annotated[int, typer.Option(min=0, help="Folds at a time; 0: one a CPU.")] = 0,
-    seed: Seed = 0,
+    seed: Seed = None,
     predictions_out: PredictionsOut = None,
     as_json: AsJson = False,
-    home: Home = Path(".dexml"),
+    home: Home = None,
 ) -> None:
     """Retrain at every step as Ray Tune trials, and score what was never seen."""
     guard_ray()
     from actors.validation import WalkForwardOptions, run_walk_forward
 
     options = WalkForwardOptions(
-        home=home.absolute(),
+        home=home_of(home),
         bars=tuple(bars or ()),
         symbols=split_names(symbols),
         targets=split_names(targets),
@@ -58,12 +60,11 @@ def walk_forward(
         test=test,
         folds=folds,
         workers=workers,
-        seed=seed,
+        seed=seed_of(seed, settings_of(home)),
         predictions_out=predictions_out,
     )
-    result = run_walk_forward(options, Console(stderr=as_json, highlight=False))
-    if as_json:
-        print_json(result)
+    with screen(as_json) as shown:
+        shown.result = run_walk_forward(options, shown.console)
 
 
 @validate_app.command()
@@ -72,26 +73,25 @@ def backtest(
     symbols: Symbols = "",
     targets: Targets = "direction,volatility,volume",
     history: BarCount = 3_000,
-    seed: Seed = 0,
+    seed: Seed = None,
     predictions_out: PredictionsOut = None,
     as_json: AsJson = False,
-    home: Home = Path(".dexml"),
+    home: Home = None,
 ) -> None:
     """Fit once on the older bars, and trade the newer ones with all costs."""
     from actors.holdout import HoldoutOptions, run_holdout
 
     options = HoldoutOptions(
-        home=home.absolute(),
+        home=home_of(home),
         bars=tuple(bars or ()),
         symbols=split_names(symbols),
         targets=split_names(targets),
         history=history,
-        seed=seed,
+        seed=seed_of(seed, settings_of(home)),
         predictions_out=predictions_out,
     )
-    result = run_holdout(options, Console(stderr=as_json, highlight=False))
-    if as_json:
-        print_json(result)
+    with screen(as_json) as shown:
+        shown.result = run_holdout(options, shown.console)
 
 
 @validate_app.command()
@@ -103,23 +103,22 @@ def planted(
     ] = 0.70,
     null: Annotated[bool, typer.Option("--null", help="A market without any edge.")] = False,
     history: BarCount = 3_000,
-    seed: Seed = 0,
+    seed: Seed = None,
     predictions_out: PredictionsOut = None,
     as_json: AsJson = False,
-    home: Home = Path(".dexml"),
+    home: Home = None,
 ) -> None:
     """Fit a market whose best possible forecast is known, and say what share was reached."""
     from actors.holdout import HoldoutOptions, run_holdout
 
     options = HoldoutOptions(
-        home=home.absolute(),
+        home=home_of(home),
         symbols=split_names(symbols),
         targets=split_names(targets),
         history=history,
         bayes_accuracy=0.5 if null else bayes_accuracy,
-        seed=seed,
+        seed=seed_of(seed, settings_of(home)),
         predictions_out=predictions_out,
     )
-    result = run_holdout(options, Console(stderr=as_json, highlight=False))
-    if as_json:
-        print_json(result)
+    with screen(as_json) as shown:
+        shown.result = run_holdout(options, shown.console)
