@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,15 +91,14 @@ def _ready(cluster: Cluster, head: subprocess.Popen[bytes]) -> Cluster:
 
 
 def _stop(head: subprocess.Popen[bytes]) -> None:
-    family = psutil.Process(head.pid).children(recursive=True)
-    head.send_signal(signal.SIGTERM)
-    try:
-        head.wait(timeout=20)
-    except subprocess.TimeoutExpired:
-        head.kill()
+    family = [psutil.Process(head.pid), *psutil.Process(head.pid).children(recursive=True)]
+    for process in family:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
     _, alive = psutil.wait_procs(family, timeout=5)
     for process in alive:
         process.kill()
+    head.wait(timeout=5)
 
 
 @pytest.mark.ray
@@ -110,7 +109,7 @@ def test_a_submitted_job_walks_forward_on_the_cluster_and_leaves_it_as_it_was(
     out = tmp_path / "p.parquet"
     said = _submit(cluster, *JOB, "--predictions-out", str(out))
     result = json.loads(next(line for line in said.splitlines() if line.startswith('{"')))
-    assert "1 folds, 1 fits of about 500 rows, 1 at a time" in said
+    assert "Folds: 1, 1 at a time; fits: 1, of about 500 rows each" in said
     predictions = pd.read_parquet(out)
     assert len(predictions) == result["targets"]["direction"]["n"] == 23
     assert result["verdict"]

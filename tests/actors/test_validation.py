@@ -99,7 +99,7 @@ def _run(home: Path, *arguments: str, untouched: Path | None = None) -> dict[str
         time.sleep(0.2)
     said, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors[-3_000:]
-    assert "2 folds, 2 fits of about 600 rows" in errors
+    assert "fits: 2, of about 600 rows each" in errors
     assert len(said.splitlines()) == 1
     result: dict[str, Any] = json.loads(said)
     return result
