@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +26,7 @@ from actors.stages import Stages
 from actors.verdict import Evidence, closing_words, live, score
 from dexml.access import new_token
 from dexml.clock import SimulatedClock
+from dexml.doctor import require_place
 from dexml.domain import Bars, History, to_datetime
 from dexml.errors import EnvironmentRefused
 from dexml.experiments.sources import bar_sets, plant_market, recorded_bars
@@ -41,12 +43,19 @@ __all__ = ["DemoOptions", "run_demo"]
 PLANTED_BARS, RECORDED_BARS = 3_000, 8_000
 DEFAULT_PORT = 8_000
 START_CASH = Decimal(10_000)
-NEEDED_BYTES = 1_500_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
-    """What the user asked for; `history` 0 means what suits the source, `port` None likewise."""
+    """What the user asked for; `history` 0 means what suits the source, `port` None likewise.
+
+    Attributes
+    ----------
+    recorded : mapping of instrument to Bars, or None
+        The content of `bars` where it was read before.
+    kernel : KernelConfig
+        Everything that can change a decision.
+    """
 
     home: Path
     bars: tuple[Path, ...] = ()
@@ -57,6 +66,8 @@ class DemoOptions:
     seed: int = 0
     port: int | None = None
     keep: bool = False
+    recorded: Mapping[str, Bars] | None = None
+    kernel: KernelConfig = field(default_factory=KernelConfig)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,7 +92,7 @@ def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
     """Run the demo and return what it found: the JSON object of `dexml demo --json`."""
     began = time.perf_counter()
     port = _page_port(options.port)
-    _check_disk(options.home)
+    require_place("home", options.home)
     with ExitStack() as stack:
         temp_dir = stack.enter_context(sandbox(options.home))
         stages = Stages(console, stack.enter_context(MemoryWatch()))
@@ -122,7 +133,12 @@ def _run(
     with stages.stage("training", total=6) as step:
         trained = train(crew, step, split, labels(known.bars), options.seed)
     evidence = Evidence(
-        crew=crew, trained=trained, split=split, truth=source.truth, seed=options.seed
+        crew=crew,
+        trained=trained,
+        split=split,
+        truth=source.truth,
+        seed=options.seed,
+        kernel=options.kernel,
     )
     with stages.stage("out-of-sample scores"):
         result = score(evidence)
@@ -150,7 +166,9 @@ def _source(options: DemoOptions) -> Source:
     spare = options.cycles + 1
     if options.bars:
         n_history = options.history or RECORDED_BARS
-        bars = recorded_bars(options.bars, options.symbols, n_bars=n_history + spare)
+        bars = options.recorded or recorded_bars(
+            options.bars, options.symbols, n_bars=n_history + spare
+        )
         return Source(history=History(bars=bars), truth=None, n_history=n_history)
     n_history = options.history or PLANTED_BARS
     market = plant_market(
@@ -184,11 +202,11 @@ def _backfill(crew: Crew, stages: Stages, instants: list[datetime]) -> None:
 def _open_book(
     crew: Crew, options: DemoOptions, known: History, at: datetime, trained: Trained
 ) -> None:
-    config = KernelConfig()
+    config = options.kernel
     # the label, not the run, is part of every id: the same seed gives the same bytes
     state = initial_state(f"demo:{options.seed}", config, crew.instruments, START_CASH)
     crew.open_run(at, warm_up(state, bar_sets(known.bars, config.window_bars)), options.seed)
-    crew.start_traders(trained.suite.digest)
+    crew.start_traders(trained.suite.digest, config.costs)
 
 
 def _serve(crew: Crew, port: int) -> tuple[str, str]:
@@ -214,19 +232,6 @@ def _page_port(wanted: int | None) -> int:
         return runtime.free_port(DEFAULT_PORT)
     except EnvironmentRefused:
         return runtime.free_port()
-
-
-def _check_disk(home: Path) -> None:
-    home.mkdir(parents=True, exist_ok=True)
-    stats = os.statvfs(home)
-    free = stats.f_bavail * stats.f_frsize
-    if free < NEEDED_BYTES:
-        raise EnvironmentRefused(
-            f"disk of {home}",
-            "must have 1.5 GB free",
-            f"{free / 1e9:.1f} GB",
-            "Free space or give another folder with --home.",
-        )
 
 
 def _stay(console: Console) -> None:

@@ -15,18 +15,16 @@ from actors.stages import Step
 from actors.trainer import FitStatus
 from dexml.domain import Target
 from dexml.errors import ModelError
+from dexml.experiments.specifications import DIRECTIONAL, JOINT, specifications
 from dexml.experiments.training import TimeSplit
-from dexml.features.panel import view
 from dexml.models.base import Forecaster
 from dexml.models.fits import FitLimits, FitRequest, write_rows
 from dexml.models.registry import Registry
 from dexml.models.suite import Suite, fit_stacker, member_oof
 from dexml.models.tabular import FitSpec, TabularForecaster
 
-__all__ = ["Trained", "specifications", "train"]
+__all__ = ["Trained", "train"]
 
-JOINT = "joint"
-DIRECTIONAL = ("direction", "sentiment", "macro")
 POLL_S = 0.2
 
 
@@ -58,22 +56,6 @@ def train(crew: Crew, step: Step, split: TimeSplit, labels: pd.DataFrame, seed: 
         _submit(crew, name, split.train[list(spec.columns)], label, spec)
     done = _wait(crew, step, tuple(specs))
     return _publish(crew, done, labels[str(Target.DIRECTION)], specs[str(Target.DIRECTION)])
-
-
-def specifications(columns: tuple[str, ...], seed: int) -> dict[str, FitSpec]:
-    """Return what is to be fitted from the columns of a panel.
-
-    Each target has a view of its own. Where there are news or macro columns, the ensemble also has
-    a joint member that sees the direction through all views at once, for what only shows together.
-    """
-    views = {str(target): view(target, columns) for target in Target}
-    wanted = {name: seen for name, seen in views.items() if seen}
-    specs = {name: FitSpec(target=name, columns=seen, seed=seed) for name, seen in wanted.items()}
-    told = {column for name in DIRECTIONAL for column in wanted.get(name, ())}
-    joint = tuple(column for column in columns if column in told)
-    if joint != specs[str(Target.DIRECTION)].columns:
-        specs[JOINT] = FitSpec(target=str(Target.DIRECTION), columns=joint, seed=seed)
-    return specs
 
 
 def _submit(

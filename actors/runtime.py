@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 NAMESPACE = "dexml"
+_LOG = logging.getLogger(__name__)
 _METRIC_PORTS = ("AUTOSCALER_METRIC_PORT", "DASHBOARD_METRIC_PORT")
 Lifetime = Literal["detached"] | None
 
@@ -147,6 +149,9 @@ def start_local(temp_dir: Path, *, num_cpus: int | None = None) -> str:
         )
     os.environ.pop("RAY_AUTH_TOKEN", None)
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(_write_token(temp_dir / "token"))
+    # Ray prints what its daemons report (so many workers, so little memory) on the user's screen
+    # whatever the log settings are; the same words stand in its logs, in `temp_dir`.
+    ray._private.worker.print_to_stdstream = _quiet
     # Ray rewrites 127.0.0.1 to the machine's outward address and then listens on all interfaces;
     # with its single-machine rule (the default on macOS and Windows) every port stays on loopback.
     ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
@@ -164,6 +169,10 @@ def start_local(temp_dir: Path, *, num_cpus: int | None = None) -> str:
             _temp_dir=str(temp_dir),
         )
     return f"http://{context.dashboard_url}"
+
+
+def _quiet(data: dict[str, Any], ignore_prefix: bool) -> None:
+    _LOG.debug("Ray: %s", " ".join(data["lines"]))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,7 @@ class Evidence:
     split: TimeSplit
     truth: pd.DataFrame | None
     seed: int
+    kernel: KernelConfig = field(default_factory=KernelConfig)
 
 
 def score(evidence: Evidence) -> dict[str, Any]:
@@ -82,9 +83,9 @@ def score(evidence: Evidence) -> dict[str, Any]:
 
 def _enter(evidence: Evidence, scores: dict[str, dict[str, Any]]) -> None:
     digests = evidence.trained.digests | {ENSEMBLE: evidence.trained.suite.digest}
-    for name, digest in digests.items():
-        manifest = json.dumps({"scores": scores.get(name), "run": evidence.crew.place.run})
-        evidence.crew.ledger.add_model(digest, name, manifest, "champion")
+    for name in (name for name in scores if name in digests):
+        manifest = json.dumps({"scores": scores[name], "run": evidence.crew.place.run})
+        evidence.crew.ledger.add_model(digests[name], name, manifest, "champion")
 
 
 def _scores(
@@ -121,7 +122,7 @@ def _backtest(evidence: Evidence, forecasts: pd.DataFrame) -> BacktestReport:
     first, last = closed_at.min(), closed_at.max()
     bars = _since(history, first)
     signals = forecasts.rename(columns={ENSEMBLE: "probability"})
-    return backtest(bars, signals, KernelConfig(), until=last.to_pydatetime())
+    return backtest(bars, signals, evidence.kernel, until=last.to_pydatetime())
 
 
 def _strategy(tested: BacktestReport) -> dict[str, Any]:
@@ -217,38 +218,63 @@ def closing_words(console: Console, result: dict[str, Any], place: Place) -> Non
     report = place.folder / "report.html"
     report.write_text(render_report(result))
     result["report"] = str(report)
-    console.print(_truth(result))
+    console.print()
+    console.print(_truth(result, console.width))
+    console.print(_rules(result), style="dim", markup=False)
+    console.print()
+    for line in (*_lived(result), f"[bold]{result['verdict']}[/bold]"):
+        console.print(line)
+    console.print()
+    # an address or a path that is wrapped can be neither clicked nor copied
+    for name in ("url", "ray_dashboard", "report"):
+        line = f"{_PLACES[name]:<7} {result[name]}"
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+_PLACES = {"url": "Page", "ray_dashboard": "Ray", "report": "Report"}
+_ACCURACY = ("accuracy", "bayes_accuracy", "base_rate", "rule_accuracy")
+_LOG_LOSS = ("log_loss", "base_log_loss", "rule_log_loss")
+_BOTH_FIT = 78  # columns that the whole table takes
+
+
+def _lived(result: dict[str, Any]) -> tuple[str, str]:
     declined = ", ".join(f"{count} {reason}" for reason, count in result["declined"].items())
-    console.print(
-        f"Live: {result['decisions']} decisions ({declined or 'none'} declined), "
-        f"{result['orders']} orders, {result['fills']} fills; equity {result['equity']:,.2f} "
-        f"after costs, buy and hold {result['buy_and_hold']:,.2f}."
-    )
     same = result["replay"]["identical"] and result["backtest_identical"]
     decide = "decide the same, to the byte" if same else "DO NOT DECIDE THE SAME"
-    console.print(
+    return (
+        f"Live: {result['decisions']} decisions, declined: {declined or 'none'}; "
+        f"{result['orders']} orders, {result['fills']} fills; equity {result['equity']:,.2f} "
+        f"after costs, buy and hold {result['buy_and_hold']:,.2f}.",
         f"Replay, and a backtest of the same bars, {decide}. "
-        f"{result['seconds']:.0f} s, {result['peak_rss_mb']:,.0f} MB at most."
+        f"{result['seconds']:.0f} s, {result['peak_rss_mb']:,.0f} MB at most.",
     )
-    console.print(f"[bold]{result['verdict']}[/bold]")
-    console.print(f"Page    {result['url']}\nRay     {result['ray_dashboard']}\nReport  {report}")
 
 
-def _truth(result: dict[str, Any]) -> Table:
-    table = Table(title=None, box=None, pad_edge=False, header_style="bold")
-    headings = ("accuracy", "reachable", "base rate", "log-loss", "constant", "rule", "log-loss")
-    table.add_column("out of sample")
+def _truth(result: dict[str, Any], width: int) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("out of\nsample", no_wrap=True)
+    headings = ["accuracy\nreached", "\nreachable", "\nbase rate", "\nrule"]
+    shown = [*_ACCURACY]
+    if width >= _BOTH_FIT:
+        headings += ["log-loss\nreached", "\nbase rate", "\nrule"]
+        shown += _LOG_LOSS
     for heading in headings:
-        table.add_column(heading, justify="right")
-    for name, row in result["targets"].items():
-        rule = f"{row['rule']} {row['rule_accuracy']:.4f}"
-        table.add_row(name, *_figures(row), rule, f"{row['rule_log_loss']:.4f}")
-    table.add_row("ensemble", *_figures(result["ensemble"]), "", "", style="bold")
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, row in (*result["targets"].items(), ("ensemble", result["ensemble"])):
+        style = "bold" if name == "ensemble" else None
+        table.add_row(name, *(_figure(row, figure) for figure in shown), style=style)
     return table
 
 
-def _figures(row: dict[str, Any]) -> list[str]:
-    if row.get("degraded"):
-        return ["degraded", "", f"{row['base_rate']:.4f}", "", f"{row['base_log_loss']:.4f}"]
-    names = ("accuracy", "bayes_accuracy", "base_rate", "log_loss", "base_log_loss")
-    return ["-" if row[name] is None else f"{row[name]:.4f}" for name in names]
+def _figure(row: dict[str, Any], name: str) -> str:
+    if name == "accuracy" and row.get("degraded"):
+        return "degraded"
+    value = row.get(name)
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _rules(result: dict[str, Any]) -> str:
+    judged: dict[str, list[str]] = {}
+    for name, row in result["targets"].items():
+        judged.setdefault(str(row["rule"]), []).append(name)
+    return "rules: " + "; ".join(f"{rule} ({', '.join(on)})" for rule, on in judged.items())

@@ -17,10 +17,25 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from dexml.costs import CostConfig
 from dexml.domain import Timeframe
 from dexml.errors import ConfigError
+from dexml.risk.exits import ExitConfig
+from dexml.risk.limits import LimitConfig
+from dexml.risk.policy import POLICIES, PolicyConfig
+from dexml.risk.sizing import SizingConfig
+from dexml.state import KernelConfig
 
-__all__ = ["DataSettings", "ModelSettings", "ServeSettings", "Settings", "load_settings"]
+__all__ = [
+    "DataSettings",
+    "ModelSettings",
+    "ServeSettings",
+    "Settings",
+    "given_values",
+    "inside",
+    "load_settings",
+    "variable_of",
+]
 
 FILE_NAME = "dexml.toml"
 PREFIX = "DEXML_"
@@ -85,6 +100,13 @@ class Settings(BaseSettings):
     data: DataSettings = Field(default_factory=DataSettings, description="What is collected.")
     models: ModelSettings = Field(default_factory=ModelSettings, description="How to fit.")
     serve: ServeSettings = Field(default_factory=ServeSettings, description="The endpoint.")
+    costs: CostConfig = Field(default_factory=CostConfig, description="The pool that orders meet.")
+    policy: PolicyConfig = Field(
+        default_factory=PolicyConfig, description="When a forecast is worth a trade."
+    )
+    sizing: SizingConfig = Field(default_factory=SizingConfig, description="How much is traded.")
+    exits: ExitConfig = Field(default_factory=ExitConfig, description="When a position is left.")
+    limits: LimitConfig = Field(default_factory=LimitConfig, description="Where new risk ends.")
 
     @classmethod
     def settings_customise_sources(
@@ -101,12 +123,37 @@ class Settings(BaseSettings):
     @property
     def ledger_url(self) -> str:
         """Where the ledger is."""
-        return self.database_url or f"sqlite:///{self.home.absolute() / 'ledger.db'}"
+        return self.database_url or f"sqlite:///{self.home.absolute() / 'ledger.sqlite'}"
 
     @property
     def storage_path(self) -> str:
         """Where the store is."""
         return self.storage_uri or str(self.home / "store")
+
+    def kernel(self) -> KernelConfig:
+        """Return everything that can change a decision, as the kernel takes it.
+
+        Examples
+        --------
+        >>> load_settings(None, {"DEXML_COSTS__POOL_FEE_BPS": "30"}).kernel().costs.pool_fee_bps
+        30
+        """
+        if self.policy.name not in POLICIES:
+            known = ", ".join(sorted(POLICIES))
+            raise ConfigError(
+                "policy.name",
+                f"must be one of {known}",
+                self.policy.name,
+                "Register yours with @policy before it is used.",
+            )
+        return KernelConfig(
+            timeframe=self.data.timeframe,
+            costs=self.costs,
+            policy=self.policy,
+            sizing=self.sizing,
+            exits=self.exits,
+            limits=self.limits,
+        )
 
 
 def load_settings(path: Path | None, env: Mapping[str, str]) -> Settings:
@@ -124,15 +171,39 @@ def load_settings(path: Path | None, env: Mapping[str, str]) -> Settings:
     ConfigError
         Naming the file or variable, the setting, the rule, and the fix.
     """
+    given, variables = given_values(path, env)
+    try:
+        return Settings(**_overruled(given, variables))
+    except ValidationError as error:
+        raise _in_words(error, path, variables) from error
+    except ConfigError as error:  # a component refused its section and cannot know where it is from
+        where = _where(error.subject.split("."), path, variables)
+        raise ConfigError(
+            f"{error.subject} in {where}", error.rule, error.was, error.fix
+        ) from error
+
+
+def given_values(
+    path: Path | None, env: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the file and the environment say, by section; unknown keys are refused."""
     given: dict[str, Any] = {} if path is None else _read(path)
     _refuse_unknown(given, Settings, "", str(path))
     variables = _variables(env)
     _refuse_unknown(variables, Settings, "", "the environment")
-    merged = _overruled(given, variables)
-    try:
-        return Settings(**merged)
-    except ValidationError as error:
-        raise _in_words(error, path, variables) from error
+    return given, variables
+
+
+def inside(values: Any, keys: list[str]) -> Any:
+    """Return the value under nested keys; None if there is none."""
+    for key in keys:
+        values = values.get(key) if isinstance(values, Mapping) else None
+    return values
+
+
+def variable_of(keys: list[str]) -> str:
+    """Return the name of the variable that gives a setting."""
+    return PREFIX + "__".join(keys[:2]).upper()
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -207,12 +278,7 @@ def _in_words(
 ) -> ConfigError:
     first = error.errors()[0]
     keys = [str(part) for part in first["loc"]]
-    name = ".".join(keys)
-    inside: Any = variables
-    for key in keys:
-        inside = inside.get(key) if isinstance(inside, Mapping) else None
-    variable = PREFIX + "__".join(keys[:2]).upper()
-    where = str(path) if inside is None else f"variable {variable}"
+    name, where = ".".join(keys), _where(keys, path, variables)
     rule = first["msg"][0].lower() + first["msg"][1:].replace("Input should", "must")
     return ConfigError(
         f"{name} in {where}",
@@ -220,3 +286,7 @@ def _in_words(
         repr(first["input"]),
         "Correct it, or remove it to take the default.",
     )
+
+
+def _where(keys: list[str], path: Path | None, variables: Mapping[str, Any]) -> str:
+    return str(path) if inside(variables, keys) is None else f"variable {variable_of(keys)}"

@@ -163,7 +163,7 @@ def _table(file: Path) -> pd.DataFrame:
     kind = "parquet" if file.suffix == ".parquet" else "CSV"
     if not file.name.endswith(_ENDINGS):
         raise DataError(
-            f"file {file}", f"must end in {', '.join(_ENDINGS)}", file.suffix, "Convert it."
+            f"file {file}", f"must end in {', '.join(_ENDINGS)}", file.name, "Convert it."
         )
     try:
         table = pd.read_parquet(file) if kind == "parquet" else pd.read_csv(file, comment="#")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dexml.errors import UsageError
 from dexml.events import Decision
@@ -12,7 +13,7 @@ from dexml.records import decode_event, decode_state, encode
 from dexml.state import State
 from dexml.system import step
 
-__all__ = ["Recorded", "ReplayReport", "replay", "replay_run"]
+__all__ = ["Recorded", "ReplayReport", "replay", "replay_run", "restore"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,31 @@ def replay_run(ledger: Ledger, run: str) -> ReplayReport:
     LedgerError
         If a row was changed since it was written.
     """
+    initial = decode_state(_started(ledger, run)["config"]["initial_state"])
+    ledger.verify_chain("risk")
+    rows = (Recorded(event=row.event, commands=row.commands) for row in ledger.events(run))
+    return replay(rows, initial)
+
+
+def restore(ledger: Ledger, run: str) -> State:
+    """Return the state after the last event of a run: its newest snapshot, and what came after.
+
+    Raises
+    ------
+    UsageError
+        If the ledger has no such run.
+    LedgerError
+        If the snapshot was changed since it was written.
+    """
+    began = _started(ledger, run)["config"]["initial_state"]
+    seq, text = ledger.latest_snapshot(run) or (0, began)
+    state = decode_state(text)
+    for row in ledger.events(run, after_seq=seq):
+        state, _ = step(state, decode_event(row.event))
+    return state
+
+
+def _started(ledger: Ledger, run: str) -> dict[str, Any]:
     started = ledger.run(run)
     if started is None:
         latest = ledger.latest_run()
@@ -83,9 +109,7 @@ def replay_run(ledger: Ledger, run: str) -> ReplayReport:
             run,
             f"The latest is {latest['run'] if latest else 'none'}.",
         )
-    ledger.verify_chain("risk")
-    rows = (Recorded(event=row.event, commands=row.commands) for row in ledger.events(run))
-    return replay(rows, decode_state(started["config"]["initial_state"]))
+    return started
 
 
 def _described(event_id: str, then: list[str], now: list[str]) -> str:

@@ -8,10 +8,21 @@ from pathlib import Path
 
 from dexml.data.imports import common_range, read_bars
 from dexml.domain import Bar, Bars, History, check_instrument
-from dexml.errors import UsageError
+from dexml.errors import DataError, UsageError
 from dexml.simulation.market import INSTRUMENTS, MarketConfig, PlantedMarket, plant
 
-__all__ = ["bar_sets", "load_history", "plant_market", "recorded_bars"]
+__all__ = [
+    "audit_history",
+    "bar_sets",
+    "load_history",
+    "newest",
+    "plant_market",
+    "recorded_bars",
+    "shared_bars",
+]
+
+
+AUDITED_BARS = 3_000
 
 
 def load_history(
@@ -21,6 +32,13 @@ def load_history(
     if paths:
         return History(bars=recorded_bars(paths, symbols, n_bars=n_bars))
     return plant_market(symbols, n_bars=n_bars, seed=seed, bayes_accuracy=0.70).history
+
+
+def audit_history(paths: tuple[Path, ...], symbols: tuple[str, ...], *, seed: int) -> History:
+    """Return at most 3,000 of the newest bars of recorded files or, with no paths, planted ones."""
+    if paths:
+        return History(bars=newest(shared_bars(paths, symbols), AUDITED_BARS))
+    return load_history((), symbols, n_bars=AUDITED_BARS, seed=seed)
 
 
 def plant_market(
@@ -45,6 +63,28 @@ def recorded_bars(
     UsageError
         If a wanted symbol is not among the files, or the common range is too short.
     """
+    shared = shared_bars(paths, symbols)
+    shortest = min(len(series) for series in shared.values())
+    if shortest < n_bars:
+        raise UsageError(
+            "recorded bars",
+            f"must have {n_bars} bars in common",
+            shortest,
+            f"Give --history {max(0, shortest - 100)} or fewer --cycles, or longer files.",
+        )
+    return newest(shared, n_bars)
+
+
+def shared_bars(paths: tuple[Path, ...], symbols: tuple[str, ...]) -> dict[str, Bars]:
+    """Read recorded bars of the wanted symbols (none: all) in the range that all of them share.
+
+    Raises
+    ------
+    UsageError
+        If a wanted symbol is not among the files.
+    DataError
+        If a file cannot be used, or the instruments share no time or no timeframe.
+    """
     bars = read_bars(paths)
     missing = [name for name in symbols if name not in bars]
     if missing:
@@ -54,16 +94,24 @@ def recorded_bars(
             ", ".join(missing),
             "Give the file of each instrument with --bars.",
         )
-    shared = common_range({name: bars[name] for name in symbols or sorted(bars)})
-    shortest = min(len(series) for series in shared.values())
-    if shortest < n_bars:
-        raise UsageError(
+    wanted = {name: bars[name] for name in symbols or sorted(bars)}
+    frames = {series.timeframe: name for name, series in wanted.items()}
+    if len(frames) > 1:
+        raise DataError(
             "recorded bars",
-            f"must have {n_bars} bars in common",
-            shortest,
-            f"Give --history {max(0, shortest - 100)} or fewer --cycles, or longer files.",
+            "must be of one timeframe",
+            ", ".join(f"{name} {frame}" for frame, name in frames.items()),
+            "Name the files of one of them with --bars.",
         )
-    return {name: series.take(slice(len(series) - n_bars, None)) for name, series in shared.items()}
+    return common_range(wanted)
+
+
+def newest(bars: Mapping[str, Bars], n_bars: int) -> dict[str, Bars]:
+    """Return the newest `n_bars` of each instrument."""
+    return {
+        name: series.take(slice(max(0, len(series) - n_bars), None))
+        for name, series in bars.items()
+    }
 
 
 def bar_sets(bars: Mapping[str, Bars], n_last: int) -> list[tuple[Bar, ...]]:

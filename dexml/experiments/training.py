@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 
 import pandas as pd
 
 from dexml.errors import UsageError
 
-__all__ = ["TimeSplit", "split_in_time"]
+__all__ = ["TimeSplit", "shortest_panel", "split_in_time"]
 
 EMBARGO_BARS = 24
 MINIMUM_TRAINING_BARS = 500
+TEST_SHARE = 0.28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,7 +30,7 @@ class TimeSplit:
     test: pd.DataFrame
 
 
-def split_in_time(panel: pd.DataFrame, test_share: float = 0.28) -> TimeSplit:
+def split_in_time(panel: pd.DataFrame, test_share: float = TEST_SHARE) -> TimeSplit:
     """Cut the panel in two at an instant, all instruments together.
 
     Raises
@@ -51,3 +53,15 @@ def split_in_time(panel: pd.DataFrame, test_share: float = 0.28) -> TimeSplit:
         train=panel[closed_at < instants[last_train]],
         test=panel[closed_at >= instants[first_test]],
     )
+
+
+def shortest_panel(test_share: float = TEST_SHARE) -> int:
+    """Return the fewest instants that `split_in_time` accepts.
+
+    Examples
+    --------
+    >>> shortest_panel()
+    728
+    """
+    wanted = MINIMUM_TRAINING_BARS + EMBARGO_BARS
+    return next(n for n in count(wanted) if round(n * (1 - test_share)) >= wanted)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import dataclasses
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from dexml.config import Settings, load_settings
+from dexml.config_show import in_force
 from dexml.errors import ConfigError
+from dexml.state import KernelConfig
 
 
 def _file(tmp_path: Path, text: str) -> Path:
@@ -18,7 +22,7 @@ def test_defaults_need_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEXML_MODELS__SEED", "5")
     settings = load_settings(None, {})
     assert settings.models.seed == 0
-    assert settings.ledger_url.endswith("/.dexml/ledger.db")
+    assert settings.ledger_url.endswith("/.dexml/ledger.sqlite")
     assert settings.storage_path == ".dexml/store"
 
 
@@ -29,7 +33,7 @@ def test_the_environment_overrules_the_file_which_overrules_defaults(tmp_path: P
     assert (settings.models.seed, settings.models.profile) == (9, "best")
     assert settings.data.exchanges == ("kraken",)
     assert settings.data.timeframe == "4h"
-    assert settings.ledger_url == "sqlite:////data/x/ledger.db"
+    assert settings.ledger_url == "sqlite:////data/x/ledger.sqlite"
 
 
 def test_a_list_in_the_environment_is_json() -> None:
@@ -78,3 +82,46 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_every_setting_is_described() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, name
+
+
+def test_the_kernel_takes_every_section_that_can_change_a_decision(tmp_path: Path) -> None:
+    path = _file(tmp_path, "[costs]\ngas_per_swap_usd = 0.07\n[limits]\ndrawdown = 0.2")
+    env = {"DEXML_EXITS__STOP_ATR": "3", "DEXML_SIZING__KELLY_CAP": "0.1"}
+    kernel = load_settings(path, env | {"DEXML_POLICY__MIN_EDGE": "0.002"}).kernel()
+    assert kernel.costs.gas_per_swap_usd == Decimal("0.07")
+    assert (kernel.limits.drawdown, kernel.exits.stop_atr) == (0.2, 3.0)
+    assert (kernel.sizing.kelly_cap, kernel.policy.min_edge) == (0.1, 0.002)
+
+
+def test_without_a_file_the_kernel_is_the_default_kernel() -> None:
+    assert load_settings(None, {}).kernel() == KernelConfig()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[costs]\npool_fee_bps = -1", r"costs\.pool_fee_bps in .*dexml\.toml must be 0\.\.9999"),
+        ("[sizing]\nkelly_cap = nan", r"sizing\.kelly_cap in .*dexml\.toml must be in \(0, 1\]"),
+        ("[exits]\nstop_atr = 0", r"exits\.stop_atr in .*dexml\.toml must be positive, was 0"),
+        ("[exits]\nstop = 2", r"Did you mean exits\.stop_atr"),
+        ("[limits]\nweight = 'x'", r"limits\.weight in .*dexml\.toml must be a valid number"),
+    ],
+)
+def test_a_wrong_value_of_a_component_is_named_with_its_file(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        load_settings(_file(tmp_path, text), {})
+
+
+def test_a_policy_that_nobody_registered_is_refused() -> None:
+    settings = load_settings(None, {"DEXML_POLICY__NAME": "mine"})
+    with pytest.raises(ConfigError, match=r"policy\.name must be one of net_edge, was mine"):
+        settings.kernel()
+
+
+def test_what_is_in_force_covers_every_field_of_every_section() -> None:
+    names = {one.name for one in in_force(None, {})}
+    for section in ("costs", "policy", "sizing", "exits", "limits"):
+        fields = dataclasses.fields(Settings.model_fields[section].annotation)  # type: ignore[arg-type]
+        assert {f"{section}.{field.name}" for field in fields} <= names

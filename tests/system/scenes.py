@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dexml.cli import _guard_ray
+from dexml.cli_options import guard_ray
 
-_guard_ray()  # Ray reads its token mode once, when it is imported
+guard_ray()  # Ray reads its token mode once, when it is imported
 
 import psutil  # noqa: E402
 import ray  # noqa: E402

@@ -1,0 +1,55 @@
+"""What a run stands at, from the ledger alone: it answers with everything else dead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from dexml.describe import describe
+from dexml.experiments.replay import restore
+from dexml.ledger import Ledger
+
+__all__ = ["status_lines", "status_of"]
+
+
+def status_of(ledger: Ledger, run: str, n_alerts: int = 5) -> dict[str, Any]:
+    """Return the book, its risk figures and the newest alerts as JSON-able values.
+
+    Raises
+    ------
+    UsageError
+        If the ledger has no such run.
+    LedgerError
+        If the snapshot that the state is rebuilt from was changed.
+    """
+    state = restore(ledger, run)
+    waiting = [row.intent_id for row in ledger.outbox(run)]
+    alerts = [{**row, "at": str(row["at"])} for row in ledger.alerts(run, limit=n_alerts)]
+    return {
+        "run": run,
+        "closed_at": state.closed_at.isoformat() if state.closed_at else None,
+        **describe(state),
+        "unsent_intents": waiting,
+        "alerts": alerts[::-1],
+    }
+
+
+def status_lines(seen: dict[str, Any]) -> Iterator[str]:
+    """Yield what `status_of` returned as lines for people."""
+    yield f"{seen['run']}, last bar closed {seen['closed_at']}: {seen['mode']}"
+    yield (
+        f"equity {float(seen['equity']):,.2f}, cash {float(seen['cash']):,.2f}, "
+        f"drawdown {seen['drawdown']:.4f}, VaR {seen['value_at_risk']:.4f}, "
+        f"risk score {seen['risk_score']:.2f}"
+    )
+    yield "positions:" if seen["positions"] else "no positions"
+    for name, held in seen["positions"].items():
+        quantity, entry, stop = float(held["quantity"]), held["entry_price"], held["stop"]
+        yield (
+            f"  {name:<10} {quantity:>12,.6g}  weight {held['weight']:.3f}  "
+            f"entry {entry:,.6g}  stop {stop:,.6g}"
+        )
+    if seen["unsent_intents"]:
+        yield f"{len(seen['unsent_intents'])} intents not sent yet"
+    for alert in seen["alerts"]:
+        yield f"{alert['severity']} at {alert['at']}: {alert['subject']}, {alert['text']}"

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from actors import verdict
+from actors.crew import Place
+
+URL = "http://127.0.0.1:8000/#token=dxm_" + "0123456789abcdef" * 5
+
+
+def _row(rule: str) -> dict[str, Any]:
+    figures = ("accuracy", "bayes_accuracy", "base_rate", "rule_accuracy")
+    losses = ("log_loss", "base_log_loss", "rule_log_loss")
+    return dict.fromkeys(figures, 0.5412) | dict.fromkeys(losses, 0.6812) | {"rule": rule}
+
+
+def _result() -> dict[str, Any]:
+    names = {"direction": "reversal", "volatility": "closed form", "volume": "hour of week"}
+    silent = dict.fromkeys(("accuracy", "bayes_accuracy", "log_loss")) | {"degraded": True}
+    targets = {name: _row(rule) for name, rule in names.items()}
+    return {
+        "targets": targets | {"macro": _row("reversal") | silent},
+        "ensemble": {k: v for k, v in _row("").items() if not k.startswith("rule")},
+        "declined": {"abstain": 10, "cost": 200},
+        "replay": {"identical": True},
+        "backtest_identical": True,
+        "decisions": 300,
+        "orders": 3,
+        "fills": 3,
+        "equity": 10_023.3,
+        "buy_and_hold": 9_988.1,
+        "seconds": 112.0,
+        "peak_rss_mb": 3_201.0,
+        "verdict": "No evidence of an edge: the forecasts do not beat the base rate (t = 0.3).",
+        "url": URL,
+        "ray_dashboard": "http://127.0.0.1:8265",
+    }
+
+
+def _lines(width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(verdict, "render_report", lambda _result: "")  # tested in test_report
+    place = Place(home=tmp_path, run="r")
+    place.folder.mkdir(parents=True)
+    file = io.StringIO()
+    verdict.closing_words(Console(file=file, width=width), _result(), place)
+    return file.getvalue().splitlines()
+
+
+def _addresses(line: str) -> bool:
+    return line.startswith(("Page", "Ray", "Report"))
+
+
+@pytest.mark.parametrize("width", [60, 80, 132])
+def test_the_table_takes_one_line_for_each_target_and_no_address_is_wrapped(
+    width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = _lines(width, tmp_path, monkeypatch)
+    assert max(len(line) for line in lines if not _addresses(line)) <= width
+    starts = [line.split()[0] for line in lines if line.strip()]
+    assert starts[:7] == ["out", "sample", "direction", "volatility", "volume", "macro", "ensemble"]
+    assert f"Page    {URL}" in lines
+
+
+def test_eighty_columns_show_both_scores_and_sixty_the_accuracy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = _lines(80, tmp_path / "a", monkeypatch)
+    narrow = _lines(60, tmp_path / "b", monkeypatch)
+    row = next(line for line in wide if line.startswith("macro"))
+    assert row.split() == ["macro", "degraded", "-", "0.5412", "0.5412", "-", "0.6812", "0.6812"]
+    assert any("log-loss" in line for line in wide)
+    assert not any("log-loss" in line for line in narrow[:3])

@@ -1,0 +1,68 @@
+"""A home whose ledger holds a short run, made by the real owners of book and account, no Ray."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from actors.risk import RiskActor
+from dexml.domain import Bars, Timeframe
+from dexml.events import Command, Event
+from dexml.execution.paper import PaperBroker
+from dexml.experiments.backtest import LocalHost, backtest
+from dexml.ledger import Ledger
+from dexml.records import encode
+from dexml.state import KernelConfig, State
+from dexml.system import initial_state
+
+RUN = "demo-20240101-000000-1"
+
+
+class _OwnedHost(LocalHost):
+    def __init__(self, state: State, owner: RiskActor) -> None:
+        super().__init__(state, PaperBroker(state.config.costs))
+        self.owner = owner
+
+    def decide(self, event: Event) -> list[Command]:
+        super().decide(event)
+        return self.owner.handle(event)
+
+
+def hourly(n_bars: int, seed: int = 0) -> pd.DataFrame:
+    """Open, high, low, close and volume by opening time."""
+    rng = np.random.default_rng(seed)
+    close = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, n_bars)))
+    opened = np.concatenate([[100.0], close[:-1]])
+    return pd.DataFrame(
+        {
+            "timestamp": pd.date_range("2024-01-01", periods=n_bars, freq="h", tz="UTC"),
+            "open": opened,
+            "high": np.maximum(opened, close) * 1.002,
+            "low": np.minimum(opened, close) / 1.002,
+            "close": close,
+            "volume": rng.lognormal(size=n_bars),
+        }
+    )
+
+
+def record_run(home: Path, n_bars: int = 120) -> str:
+    """Write a run of one instrument into the ledger of `home` and return its name."""
+    url = f"sqlite:///{home / 'ledger.sqlite'}"
+    frame = hourly(n_bars).set_index("timestamp").shift(freq="h")
+    bars = {"BTC/USDT": Bars.from_frame("BTC/USDT", Timeframe.H1, frame)}
+    next_up = frame["close"].shift(-1) > frame["close"]
+    index = pd.MultiIndex.from_product([frame.index, ["BTC/USDT"]])
+    index.names = ["closed_at", "instrument"]
+    said = pd.DataFrame({"probability": np.where(next_up, 0.9, 0.1)}, index=index)
+    state = initial_state(RUN, KernelConfig(), ("BTC/USDT",), Decimal(10_000))
+    with Ledger.open(url) as ledger:
+        config = {"initial_state": encode(state)}
+        ledger.start_run(RUN, datetime(2024, 1, 1, tzinfo=UTC), config, 0)
+        owner = RiskActor(RUN, url)
+        owner.start(ledger.acquire_epoch("risk", "test"))
+        backtest(bars, said, KernelConfig(), host=_OwnedHost(state, owner))
+    return RUN
