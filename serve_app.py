@@ -165,9 +165,10 @@ def _fault(read: Callable[[], Any]) -> str | None:
 
 def connect(args: ServeArgs) -> Backend:
     """Return the backend of a running system: its actors by name, its ledger by URL."""
-    from actors.runtime import call
+    from actors.runtime import call, keep_replica_private
     from dexml.ledger import Ledger
 
+    keep_replica_private()
     ledger = Ledger.open(args.database_url)
     return ActorBackend(args, call, ledger, SystemClock(), _hold(args))
 

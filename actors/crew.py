@@ -18,7 +18,7 @@ from actors.supervisor import Member, Supervisor
 from actors.trainer import TrainerActor
 from dexml.costs import CostConfig
 from dexml.data.store import Store
-from dexml.domain import Bar, History, Target, Timeframe
+from dexml.domain import Bar, History, Timeframe
 from dexml.execution.paper import PaperBroker
 from dexml.ledger import Ledger
 from dexml.records import encode
@@ -77,12 +77,12 @@ class Crew:
         context = (self._urls.get("news"), self._urls.get("macro"), self.instruments, self._series)
         self._add(ContextActor, "context", *context, self.place.store)
 
-    def start_trainers(self, targets: tuple[Target, ...]) -> None:
-        """Start the owner of each target's models."""
-        for target in targets:
-            self._add(TrainerActor, f"trainer:{target}", str(target), str(self.place.home))
+    def start_trainers(self, names: tuple[str, ...]) -> None:
+        """Start the owner of each member's models."""
+        for name in names:
+            self._add(TrainerActor, f"trainer:{name}", name, str(self.place.home))
 
-    def start_traders(self, model: str, costs: CostConfig) -> None:
+    def start_traders(self, model: str, costs: CostConfig | None = None) -> None:
         """Start the owners of forecasts, book, account and outcomes, serving `model`."""
         run, url = self.place.run, self.place.database_url
         self._add(
@@ -97,7 +97,7 @@ class Crew:
             begin=lambda: (model,),
         )
         self._add(RiskActor, "risk", run, url)
-        self._add(ExecutionActor, "execution", run, url, PaperBroker(costs))
+        self._add(ExecutionActor, "execution", run, url, PaperBroker(costs or CostConfig()))
         self._add(MonitorActor, "monitor", run, url, begin=lambda: (self._newest_bars(),))
 
     def open_run(self, at: datetime, state: State, seed: int) -> None:

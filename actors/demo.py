@@ -23,7 +23,7 @@ from actors.crew import Crew, Place
 from actors.fitting import Trained, train
 from actors.sandbox import MemoryWatch, sandbox
 from actors.stages import Stages
-from actors.verdict import Evidence, closing_words, judge
+from actors.verdict import Evidence, closing_words, live, score
 from dexml.access import new_token
 from dexml.clock import SimulatedClock
 from dexml.doctor import require_place
@@ -94,16 +94,14 @@ def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
     port = _page_port(options.port)
     require_place("home", options.home)
     with ExitStack() as stack:
-        temp_dir = stack.enter_context(sandbox())
+        temp_dir = stack.enter_context(sandbox(options.home))
         stages = Stages(console, stack.enter_context(MemoryWatch()))
         with stages.stage("market"):
             source = _source(options)
-        evidence, urls = _run(options, source, stages, temp_dir, stack, port)
-        with stages.stage("judging"):
-            result = judge(evidence)
-        result |= urls | {"stages": stages.to_dict(), "peak_rss_mb": stages.peak_mb()}
+        result, place = _run(options, source, stages, temp_dir, stack, port)
+        result |= {"stages": stages.to_dict(), "peak_rss_mb": stages.peak_mb()}
         result["seconds"] = time.perf_counter() - began
-        closing_words(console, result, evidence.crew.place)
+        closing_words(console, result, place)
         if options.keep:
             _stay(console)
     return result
@@ -116,7 +114,7 @@ def _run(
     temp_dir: Path,
     stack: ExitStack,
     port: int,
-) -> tuple[Evidence, dict[str, Any]]:
+) -> tuple[dict[str, Any], Place]:
     instants = source.instants()
     clock = SimulatedClock(instants[source.n_history - 1])
     with stages.stage("Ray"):
@@ -132,8 +130,18 @@ def _run(
         report.raise_if_leaking()
         step.say(f"{report.checked} checked, 0 leaks")
     split = split_in_time(build_panel(known))
-    with stages.stage("training", total=5) as step:
+    with stages.stage("training", total=6) as step:
         trained = train(crew, step, split, labels(known.bars), options.seed)
+    evidence = Evidence(
+        crew=crew,
+        trained=trained,
+        split=split,
+        truth=source.truth,
+        seed=options.seed,
+        kernel=options.kernel,
+    )
+    with stages.stage("out-of-sample scores"):
+        result = score(evidence)
     _open_book(crew, options, known, instants[source.n_history - 1], trained)
     with stages.stage("serving") as step:
         url, token = _serve(crew, port)
@@ -143,16 +151,15 @@ def _run(
             clock.advance(closed_at - clock.now())
             crew.supervisor.cycle(closed_at)
             step.advance(1, f"{closed_at:%Y-%m-%d %H:%M}")
-    evidence = Evidence(
-        crew=crew, trained=trained, split=split, truth=source.truth, seed=options.seed
-    )
-    urls = {
+    with stages.stage("replay and backtest"):
+        result |= live(evidence)
+    result |= {
         "run": place.run,
         "audit": {"checked": report.checked, "leaks": []},
         "url": f"{url}/#token={token}",
         "ray_dashboard": dashboard,
     }
-    return evidence, urls
+    return result, place
 
 
 def _source(options: DemoOptions) -> Source:

@@ -43,30 +43,43 @@ class ExecutionActor:
 
     def start(self, epoch: int) -> None:
         """Own the account under `epoch` from now on."""
+        self._epoch = None
         self._ledger = Ledger.open(self._database_url)
         self._epoch = epoch
 
     def work(
         self, prices: Mapping[str, Decimal] | None, at: datetime
     ) -> list[Filled | OrderFailed]:
-        """Carry out every pending intent and return all outcomes that risk has not heard.
+        """Carry out the pending intents and return all outcomes that risk has not heard.
 
         Parameters
         ----------
         prices : mapping of instrument to Decimal, or None
-            The market each order meets; None: the price its intent was decided at.
+            The market each order meets, and without a price it waits; None: the price its intent
+            was decided at.
         at : datetime
             When the orders reach the market.
         """
-        if self._epoch is None:
-            raise ActorNotReady("execution", "must be started", "new", "Call start(epoch) first.")
+        epoch = self._require_ready()
         for row in self._ledger.outbox(self._run):
             intent = _INTENT.validate_json(row.intent)
-            price = intent.reference_price if prices is None else prices[intent.instrument]
-            self._settle(self._epoch, intent, self._broker.execute(intent, price, at), at)
+            price = intent.reference_price if prices is None else prices.get(intent.instrument)
+            if price is not None:
+                self._settle(epoch, intent, self._broker.execute(intent, price, at), at)
         rows = self._ledger.unheard_outcomes(self._run)
         heard = (decode_event(json.dumps(row.outcome)) for row in rows)
         return [event for event in heard if isinstance(event, Filled | OrderFailed)]
+
+    def give_up(self, failure: OrderFailed) -> None:
+        """Close an intent that certainly was not carried out, so that it never will be."""
+        epoch = self._require_ready()
+        record = json.loads(encode(failure))
+        self._ledger.commit_fill(STREAM, epoch, self._run, failure.intent_id, record, "failed")
+
+    def _require_ready(self) -> int:
+        if self._epoch is None:
+            raise ActorNotReady("execution", "must be started", "new", "Call start(epoch) first.")
+        return self._epoch
 
     def _settle(
         self, epoch: int, intent: Intent, outcome: Fill | OrderFailed, at: datetime

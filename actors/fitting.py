@@ -5,20 +5,23 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
 
 from actors.crew import Crew
 from actors.stages import Step
+from actors.trainer import FitStatus
 from dexml.domain import Target
 from dexml.errors import ModelError
-from dexml.experiments.training import TimeSplit, fit_stacker, training_rows
-from dexml.features.panel import view
-from dexml.models.fits import FitLimits, FitRequest
+from dexml.experiments.specifications import DIRECTIONAL, JOINT, specifications
+from dexml.experiments.training import TimeSplit
+from dexml.models.base import Forecaster
+from dexml.models.fits import FitLimits, FitRequest, write_rows
 from dexml.models.registry import Registry
-from dexml.models.suite import Suite
-from dexml.models.tabular import FitSpec
+from dexml.models.suite import Suite, fit_stacker, member_oof
+from dexml.models.tabular import FitSpec, TabularForecaster
 
 __all__ = ["Trained", "train"]
 
@@ -33,61 +36,65 @@ class Trained:
     ----------
     suite : Suite
         Loaded from the registry, verified.
-    reports : dict of target to dict
+    reports : dict of member to dict
         What each fit reported; degraded targets are absent.
+    digests : dict of member to str
+        Version of each model.
     """
 
     suite: Suite
-    reports: dict[Target, dict[str, Any]]
+    reports: dict[str, dict[str, Any]]
+    digests: dict[str, str]
 
 
 def train(crew: Crew, step: Step, split: TimeSplit, labels: pd.DataFrame, seed: int) -> Trained:
-    """Fit every target that has inputs, stack them on out-of-fold forecasts, publish the suite."""
-    views = {target: view(target, tuple(split.train.columns)) for target in Target}
-    wanted = {target: columns for target, columns in views.items() if columns}
-    crew.start_trainers(tuple(wanted))
-    for target, columns in wanted.items():
-        rows = training_rows(split.train, labels, target, columns)
-        _submit(crew, target, rows, FitSpec(target=target, columns=columns, seed=seed))
-    done = _wait(crew, step, tuple(wanted))
-    return _publish(crew, done, labels)
+    """Fit every member that has inputs, stack them on out-of-fold forecasts, publish the suite."""
+    specs = specifications(tuple(split.train.columns), seed)
+    crew.start_trainers(tuple(specs))
+    for name, spec in specs.items():
+        label = labels[spec.target].reindex(split.train.index)
+        _submit(crew, name, split.train[list(spec.columns)], label, spec)
+    done = _wait(crew, step, tuple(specs))
+    return _publish(crew, done, labels[str(Target.DIRECTION)], specs[str(Target.DIRECTION)])
 
 
-def _submit(crew: Crew, target: Target, rows: pd.DataFrame, spec: FitSpec) -> None:
-    path = crew.place.folder / "training" / f"{target}.parquet"
+def _submit(
+    crew: Crew, name: str, rows: pd.DataFrame, label: pd.Series[float], spec: FitSpec
+) -> None:
+    path = crew.place.folder / "training" / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows.to_parquet(path)
-    request = FitRequest(rows=str(path), spec=spec)
-    crew.supervisor.ask(f"trainer:{target}", "submit", crew.place.run, request, FitLimits(), 1)
+    request = FitRequest(rows=str(write_rows(rows, label, path)), spec=spec)
+    crew.supervisor.ask(f"trainer:{name}", "submit", crew.place.run, request, FitLimits(), 1)
 
 
-def _wait(crew: Crew, step: Step, targets: tuple[Target, ...]) -> dict[Target, Any]:
-    done: dict[Target, Any] = {}
-    while len(done) < len(targets):
+def _wait(crew: Crew, step: Step, names: tuple[str, ...]) -> dict[str, FitStatus]:
+    done: dict[str, FitStatus] = {}
+    while len(done) < len(names):
         time.sleep(POLL_S)
-        for target in (name for name in targets if name not in done):
-            status = crew.supervisor.ask(f"trainer:{target}", "status", crew.place.run)
+        for name in (one for one in names if one not in done):
+            status = crew.supervisor.ask(f"trainer:{name}", "status", crew.place.run)
             if status.state == "failed":
-                raise ModelError(f"fit of {target}", "must end", status.reason, "See its reason.")
+                raise ModelError(f"fit of {name}", "must end", status.reason, "See its reason.")
             if status.state == "done":
-                done[target] = status
-                step.advance(1, f"{target} fitted")
+                done[name] = status
+                step.advance(1, f"{name} fitted")
     return done
 
 
-def _publish(crew: Crew, done: dict[Target, Any], labels: pd.DataFrame) -> Trained:
+def _publish(
+    crew: Crew, done: dict[str, FitStatus], direction: pd.Series[float], spec: FitSpec
+) -> Trained:
     registry = Registry(crew.place.home / "models")
-    oof = {target: _oof(registry, status.digest) for target, status in done.items()}
-    stacker = fit_stacker(oof, labels)
-    digest = Suite.publish(registry, {target: done[target].digest for target in done}, stacker)
-    for target, status in done.items():
-        crew.ledger.add_model(status.digest, str(target), "{}", "champion")
+    digests = {name: str(status.digest) for name, status in done.items()}
+    folders = {name: registry.open(digest)[0] for name, digest in digests.items()}
+    stacker, _ = fit_stacker(member_oof(folders), direction, spec, (*DIRECTIONAL, JOINT))
+    members: dict[str, Forecaster | None] = {str(target): None for target in Target}
+    members |= {name: TabularForecaster.load(folder) for name, folder in folders.items()}
+    made = Suite(members=members, stacker=stacker)
+    with TemporaryDirectory(prefix="dexml-suite-") as scratch:
+        digest = registry.publish(made.save(Path(scratch, "suite")), {"members": digests})
     return Trained(
         suite=Suite.load(registry, digest),
-        reports={target: status.report for target, status in done.items()},
+        reports={name: status.report or {} for name, status in done.items()},
+        digests=digests,
     )
-
-
-def _oof(registry: Registry, digest: str) -> pd.Series[float]:
-    folder, _manifest = registry.open(digest)
-    return pd.read_parquet(Path(folder) / "oof.parquet")["p"]

@@ -10,13 +10,12 @@ from typing import Any
 import pandas as pd
 
 from dexml.data.store import Store
-from dexml.domain import Bar, History, Signal, Target, Timeframe, to_datetime64
-from dexml.ensemble import ENSEMBLE, signal_of
+from dexml.domain import Bar, History, Signal, Timeframe, to_datetime64
 from dexml.errors import ActorNotReady, DataError
 from dexml.features.panel import build_panel
 from dexml.ledger import Ledger
 from dexml.models.registry import Registry
-from dexml.models.suite import Suite
+from dexml.models.suite import ENSEMBLE, Suite, signal_of
 
 __all__ = ["ForecastActor", "Forecasts"]
 
@@ -64,6 +63,7 @@ class ForecastActor:
 
     def start(self, epoch: int, model: str) -> None:
         """Load a model version, verified before anything is unpickled, and own the forecasts."""
+        self._epoch = None
         self._ledger = Ledger.open(self._database_url)
         self._suite = Suite.load(Registry(self._models), model)
         self._epoch = epoch
@@ -146,4 +146,4 @@ class ForecastActor:
 
 def _from_ledger(rows: list[dict[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame(rows).pivot(index="instrument", columns="target", values="probability")
-    return frame.reindex(columns=[*map(str, Target), ENSEMBLE]).astype("float64").sort_index()
+    return frame.astype("float64").sort_index()

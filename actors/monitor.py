@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from dexml.domain import Bar, Bars, Timeframe
+from dexml.domain import Bar, Bars, Target, Timeframe
 from dexml.errors import ActorNotReady
 from dexml.ledger import Ledger
 from dexml.targets import labels
@@ -38,6 +38,7 @@ class MonitorActor:
 
     def start(self, epoch: int, bars: list[Bar]) -> None:
         """Begin with the newest bars, from the store, and own the outcomes under `epoch`."""
+        self._epoch = None
         self._ledger = Ledger.open(self._database_url)
         self._bars = {}
         self._remember(bars)
@@ -75,7 +76,8 @@ class MonitorActor:
 
 
 def _truth(known: pd.DataFrame, forecast: dict[str, Any]) -> float | None:
-    target = "direction" if forecast["target"] == "ensemble" else forecast["target"]
+    target = forecast["target"]  # the ensemble and its joint member speak of direction
+    target = target if target in known.columns else str(Target.DIRECTION)
     if forecast["instrument"] not in known.index:
         return None
     value = known.loc[forecast["instrument"], target]

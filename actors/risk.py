@@ -40,6 +40,7 @@ class RiskActor:
 
     def start(self, epoch: int) -> None:
         """Rebuild the state from the ledger, and own it under `epoch` from now on."""
+        self._epoch = None
         self._ledger = Ledger.open(self._database_url)
         self._state = _restore(self._ledger, self._run)
         self._since_snapshot = 0
@@ -51,7 +52,7 @@ class RiskActor:
         Raises
         ------
         ActorNotReady
-            Before `start`.
+            Before `start`, and after a commit that failed.
         StaleEpoch
             If a newer owner has taken over; nothing was written.
         """
@@ -60,8 +61,9 @@ class RiskActor:
         if known is not None:
             return [decode_command(text) for text in known]
         state, commands = step(self._state, event)
+        self._epoch = None  # a commit that fails may have happened: then only `start` knows
         self._commit(epoch, event, commands, state)
-        self._state = state
+        self._state, self._epoch = state, epoch
         return commands
 
     def view(self) -> dict[str, Any]:

@@ -6,13 +6,18 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError
+import ray._private.parameter
+import ray._private.ray_constants
+from ray._common.tls_utils import add_port_to_grpc_server
+from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayActorError, WorkerCrashedError
 
 from dexml.errors import EnvironmentRefused, UnsafeSetup
 
@@ -26,6 +31,7 @@ __all__ = [
     "free_port",
     "is_ready",
     "join_or_start",
+    "keep_replica_private",
     "result",
     "start",
     "start_local",
@@ -34,6 +40,7 @@ __all__ = [
 
 NAMESPACE = "dexml"
 _LOG = logging.getLogger(__name__)
+_METRIC_PORTS = ("AUTOSCALER_METRIC_PORT", "DASHBOARD_METRIC_PORT")
 Lifetime = Literal["detached"] | None
 
 
@@ -115,8 +122,19 @@ def is_ready(reference: Any) -> bool:
 
 
 def result(reference: Any, timeout_s: float = 5.0) -> Any:
-    """Return what a task returned, or raise what it raised."""
-    return ray.get(reference, timeout=timeout_s)
+    """Return what a task returned, or raise what it raised.
+
+    Raises
+    ------
+    EnvironmentRefused
+        If the task's process was killed.
+    """
+    try:
+        return ray.get(reference, timeout=timeout_s)
+    except (WorkerCrashedError, OutOfMemoryError) as error:
+        raise EnvironmentRefused(
+            "task", "must live to its end", type(error).__name__, "Free memory and try again."
+        ) from error
 
 
 def start_local(temp_dir: Path, *, num_cpus: int | None = None) -> str:
@@ -131,29 +149,49 @@ def start_local(temp_dir: Path, *, num_cpus: int | None = None) -> str:
         )
     os.environ.pop("RAY_AUTH_TOKEN", None)
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(_write_token(temp_dir / "token"))
-    # Ray prints what its daemons report (so many workers, so little memory) on the user's screen
-    # whatever the log settings are; the same words stand in its logs, in `temp_dir`.
-    ray._private.worker.print_to_stdstream = _quiet
+    _quieten()
     # Ray rewrites 127.0.0.1 to the machine's outward address and then listens on all interfaces;
     # with its single-machine rule (the default on macOS and Windows) every port stays on loopback.
     ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
-    context = ray.init(
-        address="local",
-        num_cpus=num_cpus,
-        namespace=NAMESPACE,
-        include_dashboard=True,
-        dashboard_host="127.0.0.1",
-        dashboard_port=free_port(),
-        log_to_driver=False,
-        logging_level="ERROR",
-        object_store_memory=256 * 2**20,
-        _temp_dir=str(temp_dir),
-    )
+    with _ports_of_our_own():
+        context = ray.init(
+            address="local",
+            num_cpus=num_cpus,
+            namespace=NAMESPACE,
+            include_dashboard=True,
+            dashboard_host="127.0.0.1",
+            dashboard_port=free_port(),
+            log_to_driver=False,
+            logging_level="ERROR",
+            object_store_memory=256 * 2**20,
+            _temp_dir=str(temp_dir),
+        )
     return f"http://{context.dashboard_url}"
 
 
-def _quiet(data: dict[str, Any], ignore_prefix: bool) -> None:
+def _quieten() -> None:
+    # Whatever its log settings are, Ray prints what its daemons report (so many workers, so little
+    # memory) and Serve that it has started; the same words stand in the logs in `temp_dir`.
+    ray._private.worker.print_to_stdstream = _to_log
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+
+
+def _to_log(data: dict[str, Any], ignore_prefix: bool) -> None:
     _LOG.debug("Ray: %s", " ".join(data["lines"]))
+
+
+@contextmanager
+def _ports_of_our_own() -> Iterator[None]:
+    # Ray gives three servers of each local cluster the same ports (44217, 44227, 52365), so that of
+    # two clusters on a machine one loses them; two can be set by environment, one in no public way
+    os.environ |= {name: str(free_port()) for name in _METRIC_PORTS}
+    parameter = ray._private.parameter
+    original = parameter.RayParams
+    parameter.RayParams = partial(original, dashboard_agent_listen_port=free_port())
+    try:
+        yield
+    finally:
+        parameter.RayParams = original
 
 
 def join_or_start(temp_dir: Path) -> None:
@@ -162,6 +200,23 @@ def join_or_start(temp_dir: Path) -> None:
         ray.init(namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
     else:
         start_local(temp_dir)
+
+
+def keep_replica_private() -> None:
+    """Let this process' Serve replica listen where Ray knows this machine, not everywhere.
+
+    A replica has an unguarded port for other replicas, which Serve opens on all interfaces. Call it
+    in the replica before its application is ready.
+    """
+    from ray.serve._private import replica
+
+    host = ray._private.worker.global_worker.node_ip_address
+    bind = add_port_to_grpc_server
+
+    def bind_here(server: Any, address: str) -> int:
+        return int(bind(server, address.replace("[::]", host)))
+
+    replica.add_port_to_grpc_server = bind_here
 
 
 def free_port(wanted: int = 0) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -19,27 +20,59 @@ import psutil
 __all__ = ["MemoryWatch", "sandbox"]
 
 _PR_SET_CHILD_SUBREAPER = 36
+_HALF_WRITTEN = re.compile(r"\..+\.(\d+)\.(?:partial|tmp)")
 
 
 @contextmanager
-def sandbox() -> Iterator[Path]:
+def sandbox(home: Path | None = None) -> Iterator[Path]:
     """Give a short temporary folder; at the end stop every descendant process and remove it.
+
+    Parameters
+    ----------
+    home : Path, optional
+        Where what a stopped process had half written (`.NAME.PID.partial`, `.NAME.PID.tmp`) is
+        removed too.
 
     The process becomes the reaper of its orphaned descendants, so that a worker whose parent died
     (Ray starts processes through processes) is still found. Ctrl-C and SIGTERM both unwind through
-    here; further ones are ignored while it cleans up.
+    here; further ones are ignored while it cleans up. Descendants put their own temporary files
+    into the folder, so that even a killed one leaves none behind.
     """
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     folder = Path(tempfile.mkdtemp(prefix="dexml-"))
     previous = signal.signal(signal.SIGTERM, _unwind)
     try:
-        yield folder
+        with _temporary_files_in(folder / "tmp"):
+            yield folder
     finally:
         handlers = {number: _ignore(number) for number in (signal.SIGINT, signal.SIGTERM)}
         _stop_descendants()
         shutil.rmtree(folder, ignore_errors=True)
+        if home is not None:
+            _sweep(home)
         signal.signal(signal.SIGINT, handlers[signal.SIGINT])
         signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    folder.mkdir()
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = before
+
+
+def _sweep(home: Path) -> None:
+    for path in home.rglob(".*.*"):
+        match = _HALF_WRITTEN.fullmatch(path.name)
+        if match and not psutil.pid_exists(int(match[1])):  # others of this home live on
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _unwind(_number: int, _frame: FrameType | None) -> None:

@@ -16,8 +16,8 @@ from actors.sandbox import MemoryWatch
 
 __all__ = ["Stage", "Stages", "Step"]
 
-NAME_WIDTH, COST_WIDTH, BAR_WIDTH = 11, 17, 20
-ROOM_FOR_A_BAR = 72  # columns of the terminal below which the note needs the bar's place
+NAME_WIDTH, COST_WIDTH, BAR_WIDTH = 20, 17, 14
+ROOM_FOR_A_BAR = 76  # columns of the terminal below which the note needs the bar's place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

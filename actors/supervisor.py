@@ -20,6 +20,8 @@ from dexml.ledger import Ledger
 
 __all__ = ["Member", "Supervisor"]
 
+PATIENCE_S = 60.0  # for an actor to come back
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
@@ -45,9 +47,10 @@ class Supervisor:
     its next life, starts it under a new epoch and repeats the call: nothing is lost or made twice.
     """
 
-    def __init__(self, run: str, ledger: Ledger) -> None:
+    def __init__(self, run: str, ledger: Ledger, call: Callable[..., Any] = runtime.call) -> None:
         self._run = run
         self._ledger = ledger
+        self._call = call
         self._members: dict[str, Member] = {}
 
     def add(self, member: Member) -> None:
@@ -58,18 +61,13 @@ class Supervisor:
     def ask(self, name: str, method: str, *args: Any, timeout_s: float = 10.0) -> Any:
         """Call a member's method, reviving the member as often as it dies within the patience."""
         member = self._members[name]
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                return runtime.call(member.handle, method, *args, timeout_s=timeout_s)
+                return self._call(member.handle, method, *args, timeout_s=timeout_s)
             except (RayActorError, GetTimeoutError, ActorNotReady) as error:
                 if time.monotonic() > deadline:
-                    raise EnvironmentRefused(
-                        f"actor {name}",
-                        "must answer",
-                        error,
-                        "See its log under the Ray dashboard.",
-                    ) from error
+                    raise _gone(name, error) from error
                 self._begin(member)
 
     def cycle(self, closed_at: datetime) -> list[Command]:
@@ -91,17 +89,23 @@ class Supervisor:
     def _feeds(self) -> list[str]:
         return [name for name in self._members if name.startswith(("feed:", "context"))]
 
-    def _begin(self, member: Member, patience_s: float = 30.0) -> None:
-        deadline = time.monotonic() + patience_s
+    def _begin(self, member: Member) -> None:
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 epoch = self._ledger.acquire_epoch(member.name, f"supervisor of {self._run}")
-                runtime.call(member.handle, "start", epoch, *member.begin(), timeout_s=30)
+                self._call(member.handle, "start", epoch, *member.begin(), timeout_s=30)
                 return
-            except (RayActorError, GetTimeoutError):
+            except (RayActorError, GetTimeoutError) as error:
                 if time.monotonic() > deadline:
-                    raise
+                    raise _gone(member.name, error) from error
                 time.sleep(0.1)
+
+
+def _gone(name: str, error: Exception) -> EnvironmentRefused:
+    return EnvironmentRefused(
+        f"actor {name}", "must answer", error, "See its log under the Ray dashboard."
+    )
 
 
 class _LiveHost:
@@ -111,6 +115,8 @@ class _LiveHost:
         self._ask = supervisor.ask
 
     def decide(self, event: Event) -> list[Command]:
+        if isinstance(event, OrderFailed):  # an order that risk forgets must never be sent later
+            self._ask("execution", "give_up", event)
         commands: list[Command] = self._ask("risk", "handle", event)
         return commands
 

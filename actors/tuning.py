@@ -1,110 +1,216 @@
-"""Validation as Ray Tune experiments: each fold is a trial, idempotent under its own folder."""
+"""Walk-forward as a Ray Tune experiment: each fold is a trial, idempotent under its own folder."""
 
 from __future__ import annotations
 
-import json
+import os
+import shutil
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import ray
 from ray import tune
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from dexml.domain import Target
-from dexml.features.panel import view
-from dexml.models.fits import FitLimits, FitRequest, run_fit
-from dexml.models.tabular import FitSpec, TabularForecaster
+from dexml.errors import EnvironmentRefused, ModelError
+from dexml.experiments.folds import FoldSpec, forecast_fold
+from dexml.validation.metrics import accuracy, log_loss
+from dexml.validation.splits import Split
 
-__all__ = ["FoldPlan", "walk_forward"]
+__all__ = ["FoldPlan", "Window", "refuse_unshared", "run_folds", "windows_of"]
+
+LOOK_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """First and last close that a fold learns from, and that it is judged on, all inclusive."""
+
+    train_from: pd.Timestamp
+    train_to: pd.Timestamp
+    test_from: pd.Timestamp
+    test_to: pd.Timestamp
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the four closes as ISO 8601."""
+        return {name: getattr(self, name).isoformat() for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldPlan:
-    """What every trial shares.
+    """What all trials share; every worker must see its paths.
 
     Attributes
     ----------
     panel, labels : str
-        Parquet files of the features and the labels, one row for each (closed_at, instrument).
+        Parquet files of the features and of the labels, index (closed_at, instrument).
     folder : str
-        Where each fold leaves its predictions.
+        Where each fold leaves its forecasts, `fold-N.parquet`; a fold that is there is done.
     """
 
     panel: str
     labels: str
     folder: str
-    target: Target
-    profile: str
-    seed: int
+    windows: tuple[Window, ...]
+    spec: FoldSpec
+
+    def forecasts(self, fold: int) -> Path:
+        """Return where a fold leaves its forecasts."""
+        return Path(self.folder, f"fold-{fold}.parquet")
 
 
-def walk_forward(
-    plan: FoldPlan, folds: list[tuple[list[int], list[int]]], storage: Path
-) -> pd.DataFrame:
-    """Fit and predict every fold in parallel and return the out-of-sample predictions.
+def windows_of(splits: Iterable[Split], closed_at: pd.DatetimeIndex) -> tuple[Window, ...]:
+    """Return the spans of splits; `closed_at` is that of the rows that were split."""
+    return tuple(
+        Window(
+            train_from=closed_at[split.train].min(),
+            train_to=closed_at[split.train].max(),
+            test_from=closed_at[split.test].min(),
+            test_to=closed_at[split.test].max(),
+        )
+        for split in splits
+    )
+
+
+def run_folds(plan: FoldPlan, workers: int, ended: Callable[[int], None]) -> pd.DataFrame:
+    """Run every fold as a trial of the Ray that this process has joined.
 
     Parameters
     ----------
-    folds : list of (train rows, test rows)
-        Positions in the panel; test rows do not overlap.
+    workers : int
+        Trials at a time; 0: as many as there are CPUs.
+    ended : callable
+        Told the number of each fold that has ended.
 
     Returns
     -------
-    DataFrame
-        Indexed as the panel, columns `fold`, `y`, `p`; each out-of-sample row once.
+    DataFrame, columns `dexml.experiments.folds.FORECAST_COLUMNS`
+        Sorted by target, close and symbol; the same with any number of workers.
+
+    Raises
+    ------
+    ModelError
+        The first fold that could not be fitted, or whose worker died twice; folds that ended are
+        kept and not done again.
     """
-    Path(plan.folder).mkdir(parents=True, exist_ok=True)
-    for number, (train, test) in enumerate(folds):
-        Path(plan.folder, f"fold-{number}.json").write_text(
-            json.dumps({"train": train, "test": test})
-        )
+    storage = Path(plan.folder, "tune")
+    shutil.rmtree(storage, ignore_errors=True)
+    _quieten()
+    trainable = tune.with_resources(tune.with_parameters(_trial, plan=plan), {"cpu": 1})
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(_fold, plan=plan), {"cpu": 1}),
-        param_space={"fold": tune.grid_search(list(range(len(folds))))},
-        tune_config=tune.TuneConfig(metric="log_loss", mode="min"),
+        trainable,
+        param_space={"fold": tune.grid_search(list(range(len(plan.windows))))},
+        tune_config=tune.TuneConfig(max_concurrent_trials=workers or None),
         run_config=tune.RunConfig(
             name="walk-forward",
             storage_path=str(storage),
             verbose=0,
+            callbacks=[_Progress(ended)],
             failure_config=tune.FailureConfig(max_failures=1),
         ),
     )
-    results = tuner.fit()
+    try:
+        results = tuner.fit()
+    finally:
+        shutil.rmtree(storage, ignore_errors=True)
+    _raise_first(results)
+    parts = [pd.read_parquet(plan.forecasts(fold)) for fold in range(len(plan.windows))]
+    table = pd.concat(parts, ignore_index=True)
+    return table.sort_values(["target", "closed_at", "symbol"], ignore_index=True)
+
+
+def _quieten() -> None:
+    # Ctrl-C must unwind through our own clean-up, which Tune's handler would hold back.
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new one prints a table even when told not to
+
+
+class _Progress(tune.Callback):  # type: ignore[misc]
+    """Tells of ended trials; Tune pickles its callbacks, a progress bar it must not."""
+
+    def __init__(self, ended: Callable[[int], None]) -> None:
+        self._ended = ended
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._ended(int(trial.config["fold"]))
+
+
+def _raise_first(results: tune.ResultGrid) -> None:
+    for result in results:
+        if result.metrics and "refused" in result.metrics:
+            raise ModelError(*result.metrics["refused"])
     if results.errors:
-        raise results.errors[0]
-    parts = [pd.read_parquet(_predictions(plan, number)) for number in range(len(folds))]
-    return pd.concat(parts).sort_index()
+        last = str(results.errors[0]).strip().splitlines()[-1]
+        raise ModelError("walk-forward fold", "must end well", last, "Run it again.")
 
 
-def _fold(config: dict[str, int], plan: FoldPlan) -> None:
-    from dexml.validation.metrics import accuracy, log_loss
+def _trial(config: dict[str, int], plan: FoldPlan) -> None:
+    fold = config["fold"]
+    if not plan.forecasts(fold).exists():
+        try:
+            _run_fold(plan, fold)
+        except ModelError as error:  # would come again: only what a dead worker lost is retried
+            tune.report({"refused": [error.subject, error.rule, error.was, error.fix]})
+            return
+    known = pd.read_parquet(plan.forecasts(fold)).dropna(subset=["y", "p"])
+    tune.report({name: value for name, value in _scores(known)} | {"n": len(known)})
 
-    path = _predictions(plan, config["fold"])
-    if not path.exists():
-        _predict_fold(plan, config["fold"], path)
-    scored = pd.read_parquet(path)
-    y, p = scored["y"].to_numpy(), scored["p"].to_numpy()
-    tune.report({"log_loss": log_loss(y, p), "accuracy": accuracy(y, p), "n": len(scored)})
+
+def _scores(known: pd.DataFrame) -> Iterable[tuple[str, float]]:
+    for target, rows in known.groupby("target"):
+        yield f"{target}_accuracy", accuracy(rows["y"], rows["p"])
+        yield f"{target}_log_loss", log_loss(rows["y"], rows["p"])
 
 
-def _predict_fold(plan: FoldPlan, number: int, path: Path) -> None:
-    rows = json.loads(Path(plan.folder, f"fold-{number}.json").read_text())
-    panel, labels = pd.read_parquet(plan.panel), pd.read_parquet(plan.labels)[str(plan.target)]
-    folder = Path(plan.folder) / f"model-{number}"
-    columns = view(plan.target, panel.columns)
-    train = folder.with_suffix(".parquet")
-    frame = panel.iloc[rows["train"]][list(columns)].assign(y=labels.iloc[rows["train"]])
-    frame.dropna(subset=["y"]).to_parquet(train)
-    spec = FitSpec(target=plan.target, columns=columns, profile=plan.profile, seed=plan.seed)
-    run_fit(FitRequest(rows=str(train), spec=spec), folder, FitLimits())
-    test = panel.iloc[rows["test"]]
-    forecast = TabularForecaster.load(folder).predict(test)
-    scored = pd.DataFrame(
-        {"fold": number, "y": labels.loc[test.index], "p": forecast}, index=test.index
-    )
+def _run_fold(plan: FoldPlan, fold: int) -> None:
+    window, path = plan.windows[fold], plan.forecasts(fold)
+    panel, labels = pd.read_parquet(plan.panel), pd.read_parquet(plan.labels)
+    closed_at = panel.index.get_level_values("closed_at")
+    train = panel[(closed_at >= window.train_from) & (closed_at <= window.train_to)]
+    test = panel[(closed_at >= window.test_from) & (closed_at <= window.test_to)]
+    models = path.with_name(f"models-{fold}")
+    shutil.rmtree(models, ignore_errors=True)
+    try:
+        forecasts = forecast_fold(train, test, labels, plan.spec, models)
+    finally:
+        shutil.rmtree(models, ignore_errors=True)
     partial = path.with_suffix(".partial")
-    scored.dropna(subset=["y"]).to_parquet(partial)
+    forecasts.assign(fold=fold).to_parquet(partial)
     partial.replace(path)
 
 
-def _predictions(plan: FoldPlan, number: int) -> Path:
-    return Path(plan.folder, f"predictions-{number}.parquet")
+def refuse_unshared(folder: Path) -> None:
+    """Refuse unless every node of the cluster that could run a fold sees `folder`.
+
+    Raises
+    ------
+    EnvironmentRefused
+        Naming the nodes that do not.
+    """
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+    if len(nodes) < 2:
+        return
+    marker = folder / f"seen-by-all-{os.getpid()}"
+    marker.touch()
+    looks = ray.remote(os.path.exists).options(num_cpus=0, max_retries=0)
+    seen = {
+        node["NodeManagerAddress"]: looks.options(
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        ).remote(str(marker))
+        for node in nodes
+    }
+    blind = [name for name, sees in seen.items() if not ray.get(sees, timeout=LOOK_S)]
+    marker.unlink()
+    if blind:
+        raise EnvironmentRefused(
+            "--home",
+            "must be a folder that all nodes share",
+            f"{folder}, not seen by {', '.join(blind)}",
+            "Give an absolute --home on a shared disk.",
+        )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ from scipy.stats import kurtosis, skew
 from actors.crew import Crew, Place
 from actors.fitting import Trained
 from dexml.domain import Bars, History, Target, to_datetime64
-from dexml.ensemble import ENSEMBLE
 from dexml.events import Action, Decision
 from dexml.execution.paper import PaperBroker
 from dexml.experiments.backtest import BacktestReport, LocalHost, backtest
@@ -24,15 +24,23 @@ from dexml.experiments.replay import replay_run
 from dexml.experiments.scoring import ensemble_scores, forecast_verdict, rule_for, target_scores
 from dexml.experiments.training import TimeSplit
 from dexml.features.panel import build_panel
-from dexml.models.rules import rule_of
+from dexml.models.rules import HourOfWeekVolume, Reversal, Rule, VolatilityClosedForm
+from dexml.models.suite import ENSEMBLE
 from dexml.records import decode_command, decode_state, encode
 from dexml.report import render_report
-from dexml.state import State
+from dexml.state import KernelConfig
 from dexml.targets import labels
 from dexml.validation.significance import deflated_sharpe_ratio
 
-__all__ = ["Evidence", "closing_words", "judge"]
+__all__ = ["Evidence", "closing_words", "live", "score"]
 
+_RULES: dict[Target, Rule] = {
+    Target.DIRECTION: Reversal(),
+    Target.VOLATILITY: VolatilityClosedForm(),
+    Target.VOLUME: HourOfWeekVolume(),
+    Target.SENTIMENT: Reversal(),
+    Target.MACRO: Reversal(),
+}
 N_TRIALS = 1  # one configuration was fixed before the test rows were looked at
 
 
@@ -45,18 +53,18 @@ class Evidence:
     split: TimeSplit
     truth: pd.DataFrame | None
     seed: int
+    kernel: KernelConfig = field(default_factory=KernelConfig)
 
 
-def judge(evidence: Evidence) -> dict[str, Any]:
-    """Return the figures of the run, and write its report."""
+def score(evidence: Evidence) -> dict[str, Any]:
+    """Judge the models on the test rows, say the verdict, and enter them as champions."""
     forecasts = evidence.trained.suite.forecast(evidence.split.test)
     known = labels(evidence.crew.history().bars)
     scores = _scores(evidence, forecasts, known)
-    tested = _backtest(evidence, forecasts)
-    strategy = _strategy(tested)
+    strategy = _strategy(_backtest(evidence, forecasts))
     edge, sentence = forecast_verdict(scores[ENSEMBLE], strategy)
-    live = _live(evidence)
-    result = {
+    _enter(evidence, scores)
+    return {
         "seed": evidence.seed,
         "targets": {name: row for name, row in scores.items() if name != ENSEMBLE},
         "ensemble": scores[ENSEMBLE],
@@ -64,13 +72,20 @@ def judge(evidence: Evidence) -> dict[str, Any]:
         "significance": {
             "sharpe": strategy["sharpe_ratio"],
             "deflated_sharpe_probability": strategy["deflated_sharpe_probability"],
+            "pbo": None,  # needs ten configurations or more
             "n_trials": N_TRIALS,
+            "effective_trials": N_TRIALS,
         },
         "verdict": sentence,
         "edge": edge,
-        **live,
     }
-    return result
+
+
+def _enter(evidence: Evidence, scores: dict[str, dict[str, Any]]) -> None:
+    digests = evidence.trained.digests | {ENSEMBLE: evidence.trained.suite.digest}
+    for name in (name for name in scores if name in digests):
+        manifest = json.dumps({"scores": scores[name], "run": evidence.crew.place.run})
+        evidence.crew.ledger.add_model(digests[name], name, manifest, "champion")
 
 
 def _scores(
@@ -80,10 +95,10 @@ def _scores(
     scores = {}
     for target in Target:
         name = str(target)
-        learned, rule = known[name].reindex(train.index), rule_of(target)
-        said = pd.Series(rule(train, learned).predict(test), index=test.index)
+        learned = known[name].reindex(train.index)
+        said = pd.Series(_RULES[target].fit(train, learned).predict(test), index=test.index)
         row = target_scores(known[name].reindex(test.index), forecasts[name], said, learned.mean())
-        rows = evidence.trained.reports.get(target, {}).get("n_rows", 0)
+        rows = evidence.trained.reports.get(name, {}).get("n_rows", 0)
         scores[name] = row | {"rule": rule_for(target), "inputs_rows": rows}
         scores[name] |= _bayes(evidence.truth, name, test)
     direction = str(Target.DIRECTION)
@@ -107,7 +122,7 @@ def _backtest(evidence: Evidence, forecasts: pd.DataFrame) -> BacktestReport:
     first, last = closed_at.min(), closed_at.max()
     bars = _since(history, first)
     signals = forecasts.rename(columns={ENSEMBLE: "probability"})
-    return backtest(bars, signals, _initial(evidence).config, until=last.to_pydatetime())
+    return backtest(bars, signals, evidence.kernel, until=last.to_pydatetime())
 
 
 def _strategy(tested: BacktestReport) -> dict[str, Any]:
@@ -133,7 +148,8 @@ def _strategy(tested: BacktestReport) -> dict[str, Any]:
     }
 
 
-def _live(evidence: Evidence) -> dict[str, Any]:
+def live(evidence: Evidence) -> dict[str, Any]:
+    """Return what was decided and earned live, and whether replay and backtest agree."""
     crew, run = evidence.crew, evidence.crew.place.run
     replayed = replay_run(crew.ledger, run)
     decided = _decisions(crew, run)
@@ -175,7 +191,9 @@ def _digest(decisions: list[Decision]) -> str:
 def _same_bars(evidence: Evidence) -> BacktestReport:
     """Backtest the bars that were lived through, from forecasts made all at once."""
     crew, run = evidence.crew, evidence.crew.place.run
-    state = _initial(evidence)
+    started = crew.ledger.run(run)
+    assert started is not None
+    state = decode_state(started["config"]["initial_state"])
     history = crew.history()
     lived = [pd.Timestamp(row["at"]) for row in crew.ledger.equity(run)]
     panel = build_panel(history)
@@ -185,12 +203,6 @@ def _same_bars(evidence: Evidence) -> BacktestReport:
     bars = _since(history, lived[0])
     host = LocalHost(state, PaperBroker(state.config.costs))
     return backtest(bars, forecasts, state.config, host=host, until=lived[-1].to_pydatetime())
-
-
-def _initial(evidence: Evidence) -> State:
-    started = evidence.crew.ledger.run(evidence.crew.place.run)
-    assert started is not None
-    return decode_state(started["config"]["initial_state"])
 
 
 def _since(history: History, first: pd.Timestamp) -> dict[str, Bars]:

@@ -10,12 +10,25 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from dexml import __version__
+from dexml.cli_options import (
+    AsJson,
+    BarFiles,
+    Home,
+    Seed,
+    Symbols,
+    config_file,
+    guard_ray,
+    home_of,
+    seed_of,
+    settings_of,
+    symbols_of,
+)
+from dexml.cli_validate import validate_app
 from dexml.errors import EnvironmentRefused
 from dexml.terminal import run as run_app
 from dexml.terminal import screen
 
 if TYPE_CHECKING:
-    from dexml.config import Settings
     from dexml.ledger import Ledger
 
 app = typer.Typer(
@@ -24,28 +37,10 @@ app = typer.Typer(
     help="Machine learning that trades on a DEX, and honest evidence of whether it works.",
     pretty_exceptions_enable=False,
 )
-validate_app = typer.Typer(no_args_is_help=True, help="Judge models and strategies honestly.")
 config_app = typer.Typer(no_args_is_help=True, help="Show the configuration and where it is from.")
 app.add_typer(validate_app, name="validate")
 app.add_typer(config_app, name="config")
 
-Home = Annotated[
-    Path | None, typer.Option(help="Where all state lives.", show_default=".dexml, or dexml.toml")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
-Seed = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        max=2**32 - 1,
-        help="Same seed, same decisions, to the byte.",
-        show_default="0, or dexml.toml",
-    ),
-]
-BarFiles = Annotated[
-    list[Path] | None, typer.Option("--bars", help="Folder or files of recorded bars.")
-]
-Symbols = Annotated[str, typer.Option(help="Instruments, comma separated: BTC/USDT,ETH/USDT.")]
 Run = Annotated[str | None, typer.Argument(help="Name of the run.", show_default="the latest")]
 
 
@@ -92,13 +87,13 @@ def demo(
     """Run the whole system here: exchanges, training, serving, trading on paper, a report."""
     from dexml.preflight import check_machine, demo_bars, refuse_unsupported
 
-    settings = _settings(home)
+    settings = settings_of(home)
     refuse_unsupported(settings)
-    names = _symbols(symbols, settings)
+    names = symbols_of(symbols, settings)
     wanted = demo_bars(tuple(bars or ()), names, history, cycles)
-    place = _home(home, settings)
+    place = settings.home.absolute()
     check_machine(place, port)
-    _guard_ray()
+    guard_ray()
     with screen(as_json) as shown:
         from actors.demo import DemoOptions, run_demo
 
@@ -110,7 +105,7 @@ def demo(
             cycles=cycles,
             history=wanted.n_history,
             bayes_accuracy=bayes_accuracy,
-            seed=_seed(seed, settings),
+            seed=seed_of(seed, settings),
             port=port,
             keep=keep,
             kernel=settings.kernel(),
@@ -124,7 +119,7 @@ def doctor(as_json: AsJson = False, home: Home = None) -> None:
     from dexml.doctor import examine
 
     with screen(as_json) as shown:
-        findings = examine(_home(home, _settings(home)))
+        findings = examine(home_of(home))
         for finding in findings:
             shown.console.print(finding.line(), soft_wrap=True)
         shown.result = {"findings": [finding.to_dict() for finding in findings]}
@@ -145,9 +140,9 @@ def audit(
     from dexml.preflight import check_symbols
     from dexml.targets import labels
 
-    settings = _settings(None)
-    number = _seed(seed, settings)
-    names = check_symbols(_symbols(symbols, settings))
+    settings = settings_of(None)
+    number = seed_of(seed, settings)
+    names = check_symbols(symbols_of(symbols, settings))
     history = audit_history(tuple(bars or ()), names, seed=number)
     with screen(as_json) as shown:
         report = run_audit(history, labels=labels, seed=number)
@@ -195,7 +190,7 @@ def config_show(as_json: AsJson = False, home: Home = None) -> None:
     from dexml.config_show import in_force
 
     with screen(as_json) as shown:
-        found = in_force(_config_file(home), os.environ)
+        found = in_force(config_file(home), os.environ)
         width = max(len(one.name) for one in found)
         for one in found:
             value = ", ".join(one.value) if isinstance(one.value, list) else one.value
@@ -208,80 +203,10 @@ def config_show(as_json: AsJson = False, home: Home = None) -> None:
         }
 
 
-@validate_app.command("walk-forward")
-def walk_forward(
-    bars: BarFiles = None,
-    symbols: Symbols = "",
-    train: Annotated[int, typer.Option(min=500, help="Training bars.")] = 8_760,
-    test: Annotated[int, typer.Option(min=24, help="Test bars, and the step.")] = 720,
-    folds: Annotated[int, typer.Option(min=1, help="At most this many, the newest.")] = 4,
-    seed: Seed = None,
-    predictions_out: Annotated[Path | None, typer.Option(help="Parquet of every forecast.")] = None,
-    as_json: AsJson = False,
-    home: Home = None,
-) -> None:
-    """Retrain at every step as Ray Tune trials, and score what was never seen."""
-    _guard_ray()
-    with screen(as_json) as shown:
-        from actors.validation import WalkForwardOptions, run_walk_forward
-
-        settings = _settings(home)
-        options = WalkForwardOptions(
-            home=_home(home, settings),
-            bars=tuple(bars or ()),
-            symbols=_split(symbols),
-            train=train,
-            test=test,
-            folds=folds,
-            seed=_seed(seed, settings),
-            predictions_out=predictions_out,
-        )
-        shown.result = run_walk_forward(options, shown.console)
-
-
-def _guard_ray() -> None:
-    """Set what Ray reads once, at its import: token authentication, no phoning home."""
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-
-
-def _split(symbols: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in symbols.split(",") if name.strip())
-
-
-def _symbols(symbols: str, settings: Settings) -> tuple[str, ...]:
-    # what was named here, else what the configuration names, else none: all there are
-    chosen = "instruments" in settings.data.model_fields_set
-    return _split(symbols) or (settings.data.instruments if chosen else ())
-
-
-def _seed(seed: int | None, settings: Settings) -> int:
-    return settings.models.seed if seed is None else seed
-
-
-def _settings(home: Path | None) -> Settings:
-    from dexml.config import load_settings
-
-    return load_settings(_config_file(home), os.environ)
-
-
-def _config_file(home: Path | None) -> Path | None:
-    candidates = (Path("dexml.toml"), (home or Path(".dexml")) / "dexml.toml")
-    return next((path for path in candidates if path.exists()), None)
-
-
-def _home(home: Path | None, settings: Settings) -> Path:
-    return (home or settings.home).absolute()
-
-
 def _ledger(home: Path | None) -> Ledger:
     from dexml.ledger import Ledger
 
-    settings = _settings(home)
-    if home is not None:
-        settings = settings.model_copy(update={"home": home})
+    settings = settings_of(home)
     path = settings.home.absolute() / "ledger.sqlite"
     if settings.database_url is None and not path.is_file():
         fix = "Run dexml demo first, or name the folder of its state with --home."

@@ -22,12 +22,12 @@ def describe(state: State) -> dict[str, Any]:
     >>> from dexml.system import initial_state
     >>> view = describe(initial_state("r", KernelConfig(), ["BTC/USDT"], Decimal(100)))
     >>> view["mode"], view["equity"], view["positions"]
-    ('active', '100', {})
+    ('active', '100.000000', {})
     """
     whole, limits = assess(state), state.config.limits
     return {
         "mode": str(state.mode),
-        "equity": str(state.equity),
+        "equity": str(round(state.equity, 6)),
         "cash": str(state.cash),
         "drawdown": whole.drawdown,
         "value_at_risk": whole.value_at_risk,

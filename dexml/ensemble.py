@@ -1,172 +1,216 @@
-"""One probability from several: stacking on out-of-fold forecasts, or a weighted vote."""
+"""Several forecasts made into one: a stacker learnt on out-of-fold forecasts, and a plain vote."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import minimize
+from numpy.typing import ArrayLike, NDArray
 
-from dexml.domain import Floats, Signal
 from dexml.errors import ModelError
 
-__all__ = ["ENSEMBLE", "Stacker", "logit", "signal_of", "weighted_vote"]
+__all__ = ["Stacker", "expit", "logit", "weighted_vote"]
 
-ENSEMBLE = "ensemble"
+Floats = NDArray[np.float64]
 
-_CLIP = 1e-4
-_RIDGE = 1e-3  # per row: draws the weights towards an equal share of one
+SMALLEST = 1e-6
+_NEWTON_STEPS = 50
 
 
-def logit(probability: Floats) -> Floats:
-    """Return the log-odds of probabilities, clipped to [1e-4, 1 - 1e-4].
+def logit(p: ArrayLike) -> Floats:
+    """Return log(p / (1 - p)); probabilities are kept 1e-6 away from 0 and 1.
 
     Examples
     --------
-    >>> logit(np.array([0.5])).tolist()
+    >>> logit([0.5]).tolist()
     [0.0]
     """
-    p = np.clip(probability, _CLIP, 1 - _CLIP)
-    return np.asarray(np.log(p / (1 - p)))
+    clipped = np.clip(np.ascontiguousarray(p, dtype=np.float64), SMALLEST, 1 - SMALLEST)
+    return np.log(clipped) - np.log1p(-clipped)
 
 
-def signal_of(instrument: str, closed_at: datetime, forecasts: Mapping[Hashable, float]) -> Signal:
-    """Return the signal of one row of forecasts; NaN means that a model said nothing.
+def expit(x: ArrayLike) -> Floats:
+    """Return 1 / (1 + exp(-x)), kept 1e-6 away from 0 and 1.
 
     Examples
     --------
-    >>> from datetime import UTC
-    >>> row = {"ensemble": 0.6, "direction": 0.55, "macro": float("nan")}
-    >>> signal = signal_of("BTC/USDT", datetime(2024, 1, 1, tzinfo=UTC), row)
-    >>> signal.probability, signal.members
-    (0.6, (('direction', 0.55),))
+    >>> expit([0.0]).tolist()
+    [0.5]
     """
-    said = {str(name): float(value) for name, value in forecasts.items() if value == value}
-    probability = said.pop(ENSEMBLE, None)
-    members = tuple(sorted(said.items()))
-    return Signal(
-        instrument=instrument, closed_at=closed_at, probability=probability, members=members
-    )
-
-
-def weighted_vote(members: pd.DataFrame, weights: Mapping[str, float]) -> Floats:
-    """Average the members' log-odds by weight; a member without a forecast has no vote.
-
-    Parameters
-    ----------
-    members : DataFrame of shape (n_rows, n_members)
-        Probabilities; NaN means no forecast.
-
-    Returns
-    -------
-    ndarray of shape (n_rows,)
-        Probabilities; NaN where nobody voted.
-    """
-    total, votes = np.zeros(len(members)), np.zeros(len(members))
-    for name, weight in weights.items():
-        column = members[name].to_numpy(dtype=np.float64)
-        said = ~np.isnan(column)
-        total += np.where(said, weight * logit(np.where(said, column, 0.5)), 0.0)
-        votes += np.where(said, weight, 0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(1 / (1 + np.exp(-total / np.where(votes > 0, votes, np.nan))))
+    values = np.ascontiguousarray(x, dtype=np.float64)
+    return np.clip(1.0 / (1.0 + np.exp(-values)), SMALLEST, 1 - SMALLEST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stacker:
-    r"""Logistic regression on the members' log-odds.
+    """Calibrated logistic combination of members' log-odds, shrunk towards the base rate.
 
     Attributes
     ----------
-    intercept : float
-    weights : dict of member to float
-        May be negative: where all members see the price and one adds the news, the price that is
-        counted twice must be taken off.
-    base_logits : dict of member to float
-        What a missing member is taken to say: its mean log-odds in training.
+    members : tuple of str
+        In the order of `weights`.
+    weights : tuple of float
+        May be negative.
+    intercept, base : float
+        Log-odds: of the output where every member says the base rate, and of the base rate.
 
     Notes
     -----
-    Minimises mean log-loss of :math:`\sigma(b + \sum_i w_i \ell_i)` plus a ridge that draws the
-    weights to :math:`1/n`. As the logits' scale and offset are free, the result is calibrated
-    (Platt 1999).
+    p = expit(intercept + sum_j w_j (logit p_j - base)). A member that is missing counts as the base
+    rate, so its term vanishes and nothing need be fitted again. Weights minimise the summed
+    log-loss + penalty / 2 * sum_j w_j^2 by Newton's method. Sums run column by column, without
+    BLAS, so a row has the same bits alone and in a batch.
 
     References
     ----------
-    Wolpert, D. (1992). Stacked generalization. Neural Networks 5(2).
-    Platt, J. (1999). Probabilistic outputs for support vector machines. Eq. 2.
+    Wolpert (1992), Stacked Generalization; le Cessie and van Houwelingen (1992) for the penalty.
 
     Examples
     --------
-    >>> oof = pd.DataFrame({"a": [0.2, 0.8, 0.3, 0.7] * 50})
-    >>> stacker = Stacker.fit(oof, np.array([0.0, 1.0, 0.0, 1.0] * 50))
-    >>> bool(stacker.predict(oof)[1] > 0.8)
-    True
+    >>> said = pd.DataFrame({"a": [0.8, 0.2, 0.7, 0.3], "b": [0.5, 0.5, 0.5, 0.5]})
+    >>> stacker = Stacker.fit(said, np.array([1.0, 0.0, 1.0, 0.0]), penalty=1.0)
+    >>> stacker.predict(said).round(2).tolist()
+    [0.81, 0.19, 0.71, 0.29]
     """
 
+    members: tuple[str, ...]
+    weights: tuple[float, ...]
     intercept: float
-    weights: dict[str, float]
-    base_logits: dict[str, float]
+    base: float
 
     @classmethod
-    def fit(cls, oof: pd.DataFrame, y: Floats) -> Stacker:
-        """Fit on out-of-fold forecasts; they must be of rows the members had not seen.
+    def fit(cls, oof: pd.DataFrame, y: ArrayLike, penalty: float = 10.0) -> Stacker:
+        """Learn the weights from forecasts that did not see their own labels.
+
+        Parameters
+        ----------
+        oof : DataFrame, shape (n, n_members)
+            Out-of-fold probabilities; NaN where a member said nothing.
+        y : array-like, shape (n,)
+            Labels; rows whose label is NaN are left out.
+        penalty : float
+            Strength of the pull towards the base rate, positive.
 
         Raises
         ------
         ModelError
-            If there are no rows, a forecast is missing, or the optimiser fails.
+            If there is no row, only one class, or a member never spoke.
         """
-        inputs = logit(oof.to_numpy(dtype=np.float64))
-        if not len(y) or np.isnan(inputs).any():
+        labels = np.ascontiguousarray(y, dtype=np.float64)
+        known = np.isfinite(labels)
+        labels, said = labels[known], oof.loc[known]
+        if not 0 < labels.sum() < len(labels):
             raise ModelError(
-                "out-of-fold forecasts", "must be complete", f"{len(y)} rows", "Drop missing rows."
+                "stacker labels", "must hold both classes", len(labels), "Give more rows."
             )
-        n_members = inputs.shape[1]
-        start = np.r_[0.0, np.full(n_members, 1 / n_members)]
-        found = minimize(_loss, start, args=(inputs, y, start), jac=True, method="BFGS")
-        if not np.isfinite(found.fun) or found.fun > _loss(start, inputs, y, start)[0]:
-            raise ModelError("stacker", "must converge", found.message, "Look at the forecasts.")
-        names = [str(name) for name in oof.columns]
+        for member in said.columns[said.isna().all()]:
+            raise ModelError(f"member {member}", "must have forecasts", "none", "Leave it out.")
+        base = float(logit([labels.mean()])[0])
+        solution = _fit_logistic([_centred(said[m], base) for m in said], labels, penalty)
         return cls(
-            intercept=float(found.x[0]),
-            weights=dict(zip(names, map(float, found.x[1:]), strict=True)),
-            base_logits=dict(zip(names, map(float, inputs.mean(axis=0)), strict=True)),
+            members=tuple(map(str, oof.columns)),
+            weights=tuple(map(float, solution[1:])),
+            intercept=float(solution[0]),
+            base=base,
         )
 
     def predict(self, members: pd.DataFrame) -> Floats:
-        """Return calibrated probabilities, shape (n_rows,); NaN where every member is missing."""
+        """Return probabilities, shape (n,); NaN only in rows where every member is missing."""
         total = np.full(len(members), self.intercept)
-        silent = np.ones(len(members), dtype=bool)
-        for name, weight in self.weights.items():
-            column = members[name].to_numpy(dtype=np.float64)
-            missing = np.isnan(column)
-            said = logit(np.where(missing, 0.5, column))
-            total += weight * np.where(missing, self.base_logits[name], said)
-            silent &= missing
-        p = np.clip(1 / (1 + np.exp(-total)), _CLIP, 1 - _CLIP)
-        return np.where(silent, np.nan, p)
+        spoken = np.zeros(len(members), dtype=bool)
+        for name, weight in zip(self.members, self.weights, strict=True):
+            if name in members:
+                spoken |= members[name].notna().to_numpy()
+                total = total + weight * _centred(members[name], self.base)
+        return np.where(spoken, expit(total), np.nan)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the stacker as JSON-able values."""
-        return asdict(self)
+        """Return JSON-able values that `from_dict` takes, exact to the bit."""
+        return {
+            "members": list(self.members),
+            "weights": list(self.weights),
+            "intercept": self.intercept,
+            "base": self.base,
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Stacker:
-        """Read what `to_dict` gave."""
-        return cls(**values)
+        """Build a stacker from `to_dict`."""
+        return cls(
+            members=tuple(values["members"]),
+            weights=tuple(values["weights"]),
+            intercept=values["intercept"],
+            base=values["base"],
+        )
 
 
-def _loss(weights: Floats, inputs: Floats, y: Floats, centre: Floats) -> tuple[float, Floats]:
-    total = weights[0] + inputs @ weights[1:]
-    p = 1 / (1 + np.exp(-total))
-    error = (p - y) / len(y)
-    away = weights - centre
-    away[0] = 0.0
-    loss = float((np.logaddexp(0, total) - y * total).mean() + _RIDGE * (away**2).sum())
-    gradient = np.r_[error.sum(), inputs.T @ error] + 2 * _RIDGE * away
-    return loss, gradient
+def weighted_vote(
+    members: pd.DataFrame, weights: Mapping[str, float] | None = None
+) -> NDArray[np.float64]:
+    """Return the weighted mean of the members that spoke; NaN where none did.
+
+    Examples
+    --------
+    >>> said = pd.DataFrame({"a": [0.8, np.nan], "b": [0.4, 0.6]})
+    >>> weighted_vote(said).round(6).tolist()
+    [0.6, 0.6]
+    """
+    total, spoken = np.zeros(len(members)), np.zeros(len(members))
+    for name in members:
+        weight = 1.0 if weights is None else weights.get(str(name), 0.0)
+        if weight < 0:
+            raise ModelError(
+                f"weight of {name}", "must be at least 0", weight, "Use the stacker for that."
+            )
+        values = np.ascontiguousarray(members[name], dtype=np.float64)
+        present = np.isfinite(values)
+        total = total + np.where(present, weight * values, 0.0)
+        spoken = spoken + np.where(present, weight, 0.0)
+    return np.where(spoken > 0, total / np.where(spoken > 0, spoken, 1.0), np.nan)
+
+
+def _centred(said: pd.Series, base: float) -> Floats:
+    values = np.ascontiguousarray(said, dtype=np.float64)
+    return np.where(np.isfinite(values), logit(values) - base, 0.0)
+
+
+def _fit_logistic(terms: list[Floats], y: Floats, penalty: float) -> Floats:
+    # Sums instead of matrix products: BLAS may change bits with its number of threads.
+    columns = [np.ones_like(y), *terms]
+    ridge = np.array([0.0, *[penalty] * len(terms)])
+    solution = np.array([float(logit([y.mean()])[0]), *[0.0] * len(terms)])
+    loss = _penalised_loss(columns, y, ridge, solution)
+    for _ in range(_NEWTON_STEPS):
+        step = _newton_step(columns, y, ridge, solution)
+        size, trial = 1.0, solution - step
+        while _penalised_loss(columns, y, ridge, trial) > loss and size > 1e-6:
+            size, trial = size / 2.0, solution - size / 2.0 * step
+        solution = trial
+        improved = _penalised_loss(columns, y, ridge, solution)
+        if loss - improved < 1e-10 * abs(loss):
+            break
+        loss = improved
+    return solution
+
+
+def _newton_step(columns: list[Floats], y: Floats, ridge: Floats, solution: Floats) -> Floats:
+    p = expit(_combine(columns, solution))
+    gradient = np.array([np.sum(c * (p - y)) for c in columns]) + ridge * solution
+    curvature = [[np.sum(a * b * p * (1 - p)) for b in columns] for a in columns]
+    return np.linalg.solve(np.array(curvature) + np.diag(ridge), gradient)
+
+
+def _penalised_loss(columns: list[Floats], y: Floats, ridge: Floats, solution: Floats) -> float:
+    x = _combine(columns, solution)
+    loss = np.sum(np.logaddexp(0.0, x) - y * x)
+    return float(loss + np.sum(ridge * solution * solution) / 2.0)
+
+
+def _combine(columns: list[Floats], solution: Floats) -> Floats:
+    total = np.zeros_like(columns[0])
+    for column, weight in zip(columns, solution, strict=True):
+        total = total + weight * column
+    return total

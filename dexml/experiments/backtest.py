@@ -15,7 +15,6 @@ import pandas as pd
 
 from dexml.cycle import Timing, run_bar
 from dexml.domain import Bar, Bars, Fill, Intent, Signal
-from dexml.ensemble import ENSEMBLE, signal_of
 from dexml.errors import DataError
 from dexml.events import (
     Action,
@@ -29,6 +28,7 @@ from dexml.events import (
 )
 from dexml.execution.broker import Broker
 from dexml.execution.paper import PaperBroker
+from dexml.models.suite import ENSEMBLE, signal_of
 from dexml.records import encode
 from dexml.state import KernelConfig, State
 from dexml.system import initial_state, step

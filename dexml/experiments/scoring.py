@@ -35,7 +35,8 @@ def target_scores(
     Returns
     -------
     dict
-        `accuracy`, `log_loss` (None when degraded), `base_rate` (accuracy of the better constant),
+        `accuracy`, `log_loss` (None when degraded), `base_rate` (accuracy of the constant that
+        training suggests; hindsight would choose a better one),
         `base_log_loss`, `rule_accuracy`, `rule_log_loss`, `n`, `degraded`.
     """
     known = labels.notna().to_numpy()
@@ -46,7 +47,7 @@ def target_scores(
     return {
         "accuracy": None if degraded else accuracy(y, p),
         "log_loss": None if degraded else log_loss(y, p),
-        "base_rate": float(max(y.mean(), 1 - y.mean())),
+        "base_rate": accuracy(y, constant),
         "base_log_loss": log_loss(y, constant),
         "rule_accuracy": accuracy(y, rule.to_numpy()[known]),
         "rule_log_loss": log_loss(y, rule.to_numpy()[known]),
@@ -66,14 +67,15 @@ def ensemble_scores(
     known = (labels.notna() & forecast.notna()).to_numpy()
     y, p = labels.to_numpy()[known], forecast.to_numpy()[known]
     closed_at = labels.index.get_level_values("closed_at")[known]
-    skill = forecast_skill(y, p, np.full(y.shape, base_rate), closed_at)
+    constant = np.full(y.shape, base_rate)
+    skill = forecast_skill(y, p, constant, closed_at)
     hits = ((p > 0.5) == (y > 0.5)).astype(np.float64)
     scores: dict[str, Any] = {
         "accuracy": accuracy(y, p),
         "accuracy_standard_error": clustered_standard_error(hits, closed_at),
         "log_loss": log_loss(y, p),
-        "base_rate": float(max(y.mean(), 1 - y.mean())),
-        "base_log_loss": log_loss(y, np.full(y.shape, base_rate)),
+        "base_rate": accuracy(y, constant),
+        "base_log_loss": log_loss(y, constant),
         "skill": skill.gain,
         "skill_t": skill.t,
         "n": int(known.sum()),

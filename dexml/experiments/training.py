@@ -1,19 +1,15 @@
-"""From a panel to a suite of models: the split in time, the rows of each fit, the stacker."""
+"""What is learnt from and what is judged on: a split in time with an embargo between."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 
-import numpy as np
 import pandas as pd
 
-from dexml.domain import Target
-from dexml.ensemble import Stacker
 from dexml.errors import UsageError
 
-__all__ = ["TimeSplit", "fit_stacker", "shortest_panel", "split_in_time", "training_rows"]
+__all__ = ["TimeSplit", "shortest_panel", "split_in_time"]
 
 EMBARGO_BARS = 24
 MINIMUM_TRAINING_BARS = 500
@@ -69,26 +65,3 @@ def shortest_panel(test_share: float = TEST_SHARE) -> int:
     """
     wanted = MINIMUM_TRAINING_BARS + EMBARGO_BARS
     return next(n for n in count(wanted) if round(n * (1 - test_share)) >= wanted)
-
-
-def training_rows(
-    train: pd.DataFrame, labels: pd.DataFrame, target: Target, columns: tuple[str, ...]
-) -> pd.DataFrame:
-    """Return the features a target sees, with its label as column `y`; unknown labels are gone."""
-    rows = train[list(columns)].copy()
-    rows["y"] = labels[str(target)].reindex(train.index)
-    return rows.dropna(subset=["y"])
-
-
-def fit_stacker(oof: Mapping[Target, pd.Series], labels: pd.DataFrame) -> Stacker:
-    """Fit the ensemble on out-of-fold forecasts only.
-
-    Parameters
-    ----------
-    oof : mapping of target to Series
-        Out-of-fold probabilities of the members that may vote on direction.
-    """
-    members = pd.DataFrame({str(target): series for target, series in oof.items()}).dropna()
-    y = labels[str(Target.DIRECTION)].reindex(members.index)
-    known = y.notna().to_numpy()
-    return Stacker.fit(members[known], y[known].to_numpy(dtype=np.float64))

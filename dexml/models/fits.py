@@ -1,8 +1,11 @@
-"""A fit as a child process with limits: nothing it does can wedge or bloat whoever asked for it."""
+"""Run a fit in a child process that is limited in time and memory and leaves nothing on failure.
+
+`python -m dexml.models.fits request.json` is the child. Whatever AutoGluon does in it, the caller
+gets a whole model folder or a `ModelError`, and is never wedged.
+"""
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import shutil
@@ -10,135 +13,225 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import psutil
 
-from dexml.domain import Target
-from dexml.errors import ModelError
-from dexml.models.tabular import FitReport, FitSpec, fit_tabular
+from dexml.errors import DexmlError, ModelError
+from dexml.models.profiles import FitSpec
+from dexml.models.tabular import FitReport, fit_tabular, peak_rss_mb
 
-__all__ = ["FitLimits", "FitRequest", "run_fit"]
+__all__ = ["FitLimits", "FitRequest", "run_fit", "write_rows"]
 
-_PR_SET_PDEATHSIG = 1
-_POLL_S = 0.1
+_LABEL = "label"
+_POLL_S = 0.05
+_REFUSED = 3  # exit status of a child that wrote its reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitRequest:
-    """What to fit, and the parquet file of the training rows."""
+    """What the child is asked: JSON-able, so that it can be kept and repeated.
+
+    Attributes
+    ----------
+    rows : str
+        Path of a parquet file made by `write_rows`.
+    spec : FitSpec
+        What to fit.
+    """
 
     rows: str
     spec: FitSpec
 
-    def to_json(self) -> str:
-        """Return the request as text for the child process."""
-        return json.dumps(asdict(self))
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-able values that `from_dict` takes."""
+        return {"rows": self.rows, "spec": asdict(self.spec)}
 
     @classmethod
-    def from_json(cls, text: str) -> FitRequest:
-        """Read what `to_json` wrote."""
-        values = json.loads(text)
-        spec = values["spec"]
-        columns, target = tuple(spec.pop("columns")), Target(spec.pop("target"))
-        return cls(rows=values["rows"], spec=FitSpec(columns=columns, target=target, **spec))
+    def from_dict(cls, values: Mapping[str, Any]) -> FitRequest:
+        """Build a request from `to_dict`.
+
+        Examples
+        --------
+        >>> spec = FitSpec(target="volume", columns=("volume_ratio_1",))
+        >>> request = FitRequest(rows="rows.parquet", spec=spec)
+        >>> FitRequest.from_dict(json.loads(json.dumps(request.to_dict()))) == request
+        True
+        """
+        return cls(rows=values["rows"], spec=FitSpec(**values["spec"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitLimits:
-    """When a fit is killed: after `wall_s` seconds or above `memory_mb` of resident memory."""
+    """Where a fit is killed.
 
-    wall_s: float = 900.0
+    Attributes
+    ----------
+    wall_s : float
+        Seconds from its start.
+    memory_mb : float
+        MiB of resident memory.
+    """
+
+    wall_s: float = 600.0
     memory_mb: float = 4_096.0
 
 
-def run_fit(request: FitRequest, folder: Path, limits: FitLimits) -> FitReport:
-    """Fit in a child process; the folder appears whole or not at all.
+def write_rows(frame: pd.DataFrame, label: pd.Series, path: Path) -> Path:
+    """Write training rows where a child finds them: the panel's columns and the label."""
+    frame.assign(**{_LABEL: label}).to_parquet(path)
+    return path
+
+
+def run_fit(request: FitRequest, folder: Path, limits: FitLimits | None = None) -> FitReport:
+    """Fit in a child process and return once the model is in `folder`, or has failed.
+
+    Parameters
+    ----------
+    request : FitRequest
+        What to fit.
+    folder : Path
+        Appears whole or not at all; must not exist.
+    limits : FitLimits, optional
+        By default ten minutes and 4 GiB.
 
     Raises
     ------
     ModelError
-        If the child fails or breaks a limit; nothing is left behind.
+        If the child broke a limit, died, or refused; the folder does not exist then.
+
+    Notes
+    -----
+    The child is killed when the thread that called this dies (Linux), so a killed actor leaves no
+    fit behind.
     """
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    (partial / "request.json").write_text(request.to_json())
+    limits = limits or FitLimits()
+    if folder.exists():
+        raise ModelError("model folder", "must not exist", folder.name, "Choose another name.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
     try:
-        _run_child(request, partial, limits)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.replace(folder)
+        seconds, peak = _run_child(request, work, limits)
+        os.replace(work / "model", folder)
+        return FitReport.read(folder, seconds, peak)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return _read_report(folder)
+        shutil.rmtree(work, ignore_errors=True)
 
 
-def _run_child(request: FitRequest, partial: Path, limits: FitLimits) -> None:
-    with (partial / "log.txt").open("wb") as log:
+def _run_child(request: FitRequest, work: Path, limits: FitLimits) -> tuple[float, float]:
+    started, peak = time.monotonic(), 0.0
+    (work / "request.json").write_text(json.dumps(request.to_dict()))
+    with (work / "log.txt").open("wb") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "dexml.models.fits", str(partial)],
+            [sys.executable, "-m", "dexml.models.fits", str(work / "request.json")],
             env=_environment(request.spec.num_cpus),
+            stdin=subprocess.DEVNULL,
             stdout=log,
-            stderr=subprocess.STDOUT,
+            stderr=log,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
         )
-        reason = _watch(child, limits)
-    if reason or child.returncode:
-        said = (partial / "log.txt").read_text(errors="replace").strip().splitlines()
-        raise ModelError(
-            f"fit of {request.spec.target}",
-            "must end well",
-            reason or (said[-1] if said else f"exit code {child.returncode}"),
-            "Raise the limits, or give fewer rows.",
-        )
-
-
-def _watch(child: subprocess.Popen[bytes], limits: FitLimits) -> str:
-    deadline = time.monotonic() + limits.wall_s
     try:
         while child.poll() is None:
-            if time.monotonic() > deadline:
-                return f"longer than {limits.wall_s:.0f} s"
-            if _memory_mb(child.pid) > limits.memory_mb:
-                return f"more than {limits.memory_mb:.0f} MB"
+            peak = max(peak, peak_rss_mb(child.pid))
+            _refuse_over_limit(request, time.monotonic() - started, child.pid, limits)
             time.sleep(_POLL_S)
-        return ""
     finally:
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-
-
-def _memory_mb(pid: int) -> float:
-    try:
-        return float(psutil.Process(pid).memory_info().rss) / 2**20
-    except psutil.NoSuchProcess:
-        return 0.0
+        _kill_group(child)
+    if child.returncode != 0:
+        raise _failure(request, child.returncode, work)
+    return time.monotonic() - started, peak
 
 
 def _environment(num_cpus: int) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    return kept | {"OMP_NUM_THREADS": str(num_cpus), "AG_CPU_COUNT": str(num_cpus)}
+    env = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join([root, *filter(None, [env.get("PYTHONPATH")])])
+    pinned = {"PYTHONHASHSEED": "0", "PYTHONPATH": path, "DEXML_FIT_PARENT": str(os.getpid())}
+    return env | dict.fromkeys(threads, str(num_cpus)) | pinned
+
+
+def _refuse_over_limit(request: FitRequest, seconds: float, pid: int, limits: FitLimits) -> None:
+    subject = f"fit of {request.spec.target}"
+    if seconds > limits.wall_s:
+        rule, fix = f"must end within {limits.wall_s:g} s", "Raise the limit or use fewer rows."
+        raise ModelError(subject, rule, f"killed after {seconds:.1f} s", fix)
+    held = _resident_mb(pid)
+    if held > limits.memory_mb:
+        rule = f"must hold at most {limits.memory_mb:g} MiB"
+        raise ModelError(subject, rule, f"killed at {held:.0f} MiB", "Raise the limit.")
+
+
+def _resident_mb(pid: int) -> float:
+    import psutil
+
+    held = 0
+    try:
+        parent = psutil.Process(pid)
+        for process in (parent, *parent.children(recursive=True)):
+            held += process.memory_info().rss
+    except psutil.NoSuchProcess:
+        return 0.0
+    return held / 2**20
+
+
+def _kill_group(child: subprocess.Popen[bytes]) -> None:
+    # Also after a good end: nothing of the session may outlive the fit.
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _failure(request: FitRequest, status: int, work: Path) -> ModelError:
+    reason = work / "reason.json"
+    if status == _REFUSED and reason.is_file():
+        return ModelError(*json.loads(reason.read_text()))
+    lines = (work / "log.txt").read_text(errors="replace").strip().splitlines()
+    last = lines[-1] if lines else "it said nothing"
+    return ModelError(
+        f"fit of {request.spec.target}", "must end well", f"status {status}: {last}", "Fit again."
+    )
 
 
 def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # Set here and not by preexec_fn, which is unsafe in a parent with threads; a parent that died
+    # before this line is noticed by its id.
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        if os.environ.get("DEXML_FIT_PARENT", str(os.getppid())) != str(os.getppid()):
+            sys.exit("the parent is gone")
 
 
-def _read_report(folder: Path) -> FitReport:
-    values: dict[str, Any] = json.loads((folder / "report.json").read_text())
-    return FitReport(**{**values, "target": Target(values["target"])})
+def _freeze_imports() -> None:
+    # AutoGluon collects garbage after every model: a third of a second for what it imported.
+    import gc
+
+    import dexml.models.fixed  # noqa: F401
+
+    gc.freeze()
 
 
-def _child(partial: Path) -> None:
-    request = FitRequest.from_json((partial / "request.json").read_text())
-    report = fit_tabular(pd.read_parquet(request.rows), request.spec, partial)
-    (partial / "report.json").write_text(json.dumps(report.to_dict(), indent=1))
+def _main(path: Path) -> int:
+    _die_with_parent()
+    request = FitRequest.from_dict(json.loads(path.read_text()))
+    _freeze_imports()
+    try:
+        rows = pd.read_parquet(request.rows)
+        fit_tabular(rows.drop(columns=_LABEL), rows[_LABEL], request.spec, path.parent / "model")
+    except DexmlError as error:
+        reason = [error.subject, error.rule, error.was, error.fix]
+        (path.parent / "reason.json").write_text(json.dumps(reason))
+        return _REFUSED
+    return 0
 
 
 if __name__ == "__main__":
-    _child(Path(sys.argv[1]))
+    sys.exit(_main(Path(sys.argv[1])))

@@ -1,73 +1,186 @@
-"""The models of all targets and the ensemble above them, as one version."""
+"""The five targets and their ensemble as one version that forecasts a panel."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from dexml.domain import Target
-from dexml.ensemble import ENSEMBLE, Stacker
+from dexml.domain import Signal
+from dexml.ensemble import Stacker
+from dexml.errors import ModelError
 from dexml.models.base import Forecaster
 from dexml.models.registry import Registry
-from dexml.models.tabular import TabularForecaster
+from dexml.models.tabular import FitSpec, TabularForecaster, cross_fit, read_oof
+from dexml.validation.splits import bar_step, block_splits
 
-__all__ = ["Suite"]
+__all__ = ["ENSEMBLE", "Suite", "fit_stacker", "member_oof", "signal_of"]
+
+Floats = NDArray[np.float64]
+
+ENSEMBLE = "ensemble"
+FILE = "suite.json"
+_LOGIT_MEMBERS = ("direction", "sentiment", "macro")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """Forecasts of every target and of the ensemble.
+    """Forecasters by target, and the stacker that makes their forecasts one signal.
 
     Attributes
     ----------
+    members : mapping of target to Forecaster or None
+        None: degraded, the target's inputs do not exist.
+    stacker : Stacker
+        Over the members that speak of direction.
     digest : str
-        Of the published version.
-    members : dict of target to Forecaster
-        A target without inputs has none and is degraded.
+        Version in the registry; "" before it is published.
     """
 
-    def __init__(self, digest: str, members: Mapping[Target, Forecaster], stacker: Stacker) -> None:
-        self.digest = digest
-        self.members = dict(members)
-        self.stacker = stacker
-
-    @classmethod
-    def publish(cls, registry: Registry, members: Mapping[Target, str], stacker: Stacker) -> str:
-        """Publish a version made of published models (their digests) and a stacker."""
-        described = {
-            "members": {str(target): digest for target, digest in sorted(members.items())},
-            "stacker": stacker.to_dict(),
-        }
-        with TemporaryDirectory(prefix="dexml-suite-") as scratch:
-            Path(scratch, "suite.json").write_text(json.dumps(described, sort_keys=True, indent=1))
-            return registry.publish(Path(scratch), {"kind": "suite"})
-
-    @classmethod
-    def load(cls, registry: Registry, digest: str) -> Suite:
-        """Load a version; it and each of its models is verified first."""
-        folder, _ = registry.open(digest)
-        described = json.loads((folder / "suite.json").read_text())
-        members = {
-            Target(target): TabularForecaster.load(registry.open(member)[0])
-            for target, member in described["members"].items()
-        }
-        return cls(digest, members, Stacker.from_dict(described["stacker"]))
+    members: Mapping[str, Forecaster | None]
+    stacker: Stacker
+    digest: str = ""
 
     def forecast(self, panel: pd.DataFrame) -> pd.DataFrame:
-        """Forecast every target for each row.
+        """Forecast every row.
 
         Returns
         -------
-        DataFrame of shape (n_rows, n_targets + 1)
-            Columns: the targets and `ensemble`; NaN throughout for a degraded target.
+        DataFrame of float64, shape (n_rows, n_targets + 1)
+            Index of `panel`; a column for each target and "ensemble". NaN where a member is
+            degraded or failed; the ensemble goes on with the others and is NaN without any.
         """
-        table = pd.DataFrame(index=panel.index)
-        for target in Target:
-            member = self.members.get(target)
-            table[str(target)] = np.nan if member is None else member.predict(panel)
-        table[ENSEMBLE] = self.stacker.predict(table)
-        return table
+        said = {name: _forecast(member, panel) for name, member in sorted(self.members.items())}
+        frame = pd.DataFrame(said, index=panel.index)
+        return frame.assign(**{ENSEMBLE: self.stacker.predict(frame)})
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """Return the targets without a forecaster."""
+        return tuple(sorted(name for name, one in self.members.items() if one is None))
+
+    def save(self, folder: Path) -> Path:
+        """Write the suite and a copy of each member's files to a new folder."""
+        folder.mkdir(parents=True)
+        for name, member in self.members.items():
+            if isinstance(member, TabularForecaster):
+                shutil.copytree(member.folder, folder / name, ignore=_no_manifest)
+            elif member is not None:
+                kind = type(member).__name__
+                raise ModelError(f"member {name}", "must be saved in files", kind, "Fit it first.")
+        values = {
+            "members": {name: one is not None for name, one in self.members.items()},
+            "stacker": self.stacker.to_dict(),
+        }
+        (folder / FILE).write_text(json.dumps(values, sort_keys=True, indent=1, allow_nan=False))
+        return folder
+
+    @classmethod
+    def load(cls, registry: Registry, digest: str) -> Suite:
+        """Open a published version; every byte is verified first.
+
+        Raises
+        ------
+        ModelError
+            If the version is unknown, was changed, or is no suite.
+        """
+        folder, _ = registry.open(digest)
+        if not (folder / FILE).is_file():
+            raise ModelError(f"model {digest[:12]}", "must be a suite", "another kind", "Publish.")
+        values = json.loads((folder / FILE).read_text())
+        members = {
+            name: TabularForecaster.load(folder / name) if present else None
+            for name, present in values["members"].items()
+        }
+        return cls(members=members, stacker=Stacker.from_dict(values["stacker"]), digest=digest)
+
+
+def member_oof(folders: Mapping[str, Path | None]) -> pd.DataFrame:
+    """Return the out-of-fold forecasts of fitted targets side by side.
+
+    Parameters
+    ----------
+    folders : mapping of target to fitted folder or None
+        None: degraded, no column.
+
+    Returns
+    -------
+    DataFrame, shape (n_rows, n_members)
+        Index (closed_at, instrument), sorted; NaN where a target has no forecast.
+    """
+    said = {name: read_oof(folder)["forecaster"] for name, folder in folders.items() if folder}
+    return pd.DataFrame(said).sort_index()
+
+
+def fit_stacker(
+    oof: pd.DataFrame, label: pd.Series, spec: FitSpec, members: tuple[str, ...] = _LOGIT_MEMBERS
+) -> tuple[Stacker, pd.Series]:
+    """Learn the ensemble from out-of-fold forecasts, and judge it by blocks it did not see.
+
+    Parameters
+    ----------
+    oof : DataFrame
+        From `member_oof`.
+    label : Series
+        Label of the ensemble (direction), aligned by index; rows with NaN are left out.
+    spec : FitSpec
+        Its folds and embargo are those of the members.
+    members : tuple of str
+        Which may take part; those without a column do not.
+
+    Returns
+    -------
+    stacker : Stacker
+        Learnt on all rows.
+    forecasts : Series
+        Of each row, by a stacker learnt on the other blocks.
+    """
+    y = label.reindex(oof.index)
+    rows = oof.loc[y.notna(), [name for name in members if name in oof]]
+    labels = y[y.notna()].to_numpy(dtype=np.float64)
+    closed_at = rows.index.get_level_values("closed_at")
+    splits = block_splits(closed_at, spec.n_folds, bar_step(closed_at) * spec.embargo_bars)
+    forecasts = pd.Series(cross_fit(rows, labels, splits), rows.index, name=ENSEMBLE)
+    return Stacker.fit(rows, labels), forecasts
+
+
+def _forecast(member: Forecaster | None, panel: pd.DataFrame) -> Floats:
+    silent = np.full(len(panel), np.nan)
+    if member is None:
+        return silent
+    try:
+        return member.predict(panel)
+    except ModelError:  # one member that fails degrades the ensemble, it does not stop it
+        return silent
+
+
+def _no_manifest(_folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if name == "manifest.json"]
+
+
+def signal_of(instrument: str, closed_at: datetime, forecasts: Mapping[Hashable, float]) -> Signal:
+    """Return the signal of one row of forecasts; NaN means that a model said nothing.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> row = {"ensemble": 0.6, "direction": 0.55, "macro": float("nan")}
+    >>> signal = signal_of("BTC/USDT", datetime(2024, 1, 1, tzinfo=UTC), row)
+    >>> signal.probability, signal.members
+    (0.6, (('direction', 0.55),))
+    """
+    said = {str(name): float(value) for name, value in forecasts.items() if value == value}
+    probability = said.pop(ENSEMBLE, None)
+    return Signal(
+        instrument=instrument,
+        closed_at=closed_at,
+        probability=probability,
+        members=tuple(sorted(said.items())),
+    )

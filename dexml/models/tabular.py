@@ -1,256 +1,228 @@
-"""AutoGluon for one target: a bagged fit over blocks of time, kept as bare boosters.
-
-What is kept needs neither AutoGluon nor pickle to be read: LightGBM text, CatBoost binaries and one
-JSON file. It is compared bit by bit with AutoGluon's own answer before it is kept.
-"""
+"""Fit the model of one target with AutoGluon and leave it as plain files with honest evidence."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import time
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from dexml.domain import Floats, Target
+from dexml.ensemble import Stacker
 from dexml.errors import ModelError
-from dexml.validation.metrics import accuracy, log_loss
-from dexml.validation.splits import bar_step, block_splits
+from dexml.models.flat import FILE, FORMAT, TabularForecaster, design_matrix
+from dexml.models.profiles import FitSpec, rules_of
+from dexml.models.rules import BaseRate, Rule
+from dexml.validation.metrics import accuracy, brier_score, calibration_error, log_loss
+from dexml.validation.significance import forecast_skill
+from dexml.validation.splits import Split, bar_step, block_splits
 
-__all__ = ["FitReport", "FitSpec", "TabularForecaster", "fit_tabular"]
+__all__ = ["FitReport", "FitSpec", "TabularForecaster", "cross_fit", "fit_tabular", "read_oof"]
 
-DIRECTION_LIKE = frozenset({Target.DIRECTION, Target.SENTIMENT, Target.MACRO})
-_CHECK_ROWS = 200
-_CLIP = 1e-4
-_VERSIONS = ("autogluon.tabular", "lightgbm", "catboost", "ta-lib", "numpy", "pandas")
+Floats = NDArray[np.float64]
+Scores = Mapping[str, Mapping[str, float]]
+
+OOF_FILE = "oof.parquet"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitSpec:
-    """What to fit.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FitReport:
+    """What a fit did, judged on rows it had not seen.
 
     Attributes
     ----------
-    columns : tuple of str
-        Features the target sees.
-    embargo_bars : int
-        Bars left out on both sides of a fold; at least the label's horizon and smoothing.
+    oof : Series, shape (n_rows,)
+        Out-of-fold probabilities of the whole forecaster, index (closed_at, instrument).
+    scores : mapping
+        For "forecaster", "base_rate", each learner and rule: accuracy, log_loss, brier,
+        calibration_error, and gain and t over the base rate of the other blocks.
+    base_rate : float
+        Frequency of label 1.
+    seconds, peak_rss_mb : float
+        Cost of the fit; MiB of the process that fitted.
+    models : tuple of str
+        Members of the blend.
     """
 
-    target: Target
-    columns: tuple[str, ...]
-    profile: str = "fast"
-    seed: int = 0
-    n_folds: int = 5
-    embargo_bars: int = 24
-    num_cpus: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitReport:
-    """What a fit left in its folder and how it scored on rows it had not seen."""
-
-    target: Target
-    n_rows: int
+    target: str
+    oof: pd.Series
+    scores: Scores
     base_rate: float
-    log_loss: float
-    accuracy: float
-    weights: dict[str, float]
     seconds: float
-    spec: dict[str, Any]
-    versions: dict[str, str] = field(
-        default_factory=lambda: {name: version(name) for name in _VERSIONS}
-    )
+    peak_rss_mb: float
+    models: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON-able values."""
-        return asdict(self)
+    @classmethod
+    def read(cls, folder: Path, seconds: float, peak_rss_mb: float) -> FitReport:
+        """Read the report of a fitted folder; what it cost is known to who ran it."""
+        values = json.loads((folder / FILE).read_text())
+        return cls(
+            target=values["target"],
+            oof=read_oof(folder)["forecaster"],
+            scores=values["scores"],
+            base_rate=values["base_rate"],
+            seconds=seconds,
+            peak_rss_mb=peak_rss_mb,
+            models=tuple(values["blend"]["members"]),
+        )
 
 
-def fit_tabular(rows: pd.DataFrame, spec: FitSpec, folder: Path) -> FitReport:
-    """Fit the members on contiguous time blocks, weigh them out of fold, refit on all rows.
+def read_oof(folder: Path) -> pd.DataFrame:
+    """Return the out-of-fold table of a fitted folder.
+
+    Returns
+    -------
+    DataFrame, shape (n_rows, n_members + 3)
+        Index (closed_at, instrument); a column for each learner and rule, "base_rate",
+        "forecaster", and the label "y".
+    """
+    return pd.read_parquet(folder / OOF_FILE)
+
+
+def fit_tabular(frame: pd.DataFrame, label: pd.Series, spec: FitSpec, folder: Path) -> FitReport:
+    """Fit one target on all rows with a known label and write the forecaster to `folder`.
 
     Parameters
     ----------
-    rows : DataFrame
-        Index (closed_at, instrument); `spec.columns` and the label `y` (0.0 or 1.0, no NaN).
+    frame : DataFrame, shape (n_rows, n_columns)
+        Rows of a panel, index (closed_at, instrument), at least the columns of `spec`.
+    label : Series, shape (n_rows,)
+        Same index; 1.0, 0.0 or NaN. Rows with NaN are left out.
+    spec : FitSpec
+        What to fit. The same rows and spec give the same files, to the byte.
     folder : Path
-        Receives `forecaster.json`, the boosters, and `oof.parquet` with the out-of-fold forecasts.
+        Made; must not exist.
 
     Raises
     ------
     ModelError
-        If a member is missing or the kept boosters do not answer as AutoGluon does.
+        If the rows cannot be learnt from, AutoGluon skipped a model, or the exported boosters do
+        not repeat AutoGluon's own probabilities to the bit.
+
+    Notes
+    -----
+    Learners are bagged over contiguous blocks of time with an embargo, judged out of fold, and
+    refitted on all rows. The blend that gives the out-of-fold forecasts of a block is learnt on
+    the other blocks; the blend that is kept is learnt on all. Blocks in the middle are judged by
+    learners that saw the future: evidence for weighing models, not a backtest.
     """
-    began = time.perf_counter()
-    with TemporaryDirectory(prefix="dexml-fit-") as scratch:
-        predictor = _fit(rows, spec, scratch)
-        weights = _weights(predictor)
-        oof = _out_of_fold(predictor, weights)
-        predictor.refit_full()
-        _keep(predictor, weights, spec, folder)
-        _require_equal(predictor, rows, spec, folder)
-    pd.DataFrame({"p": oof}, index=rows.index).to_parquet(folder / "oof.parquet")
-    y = rows["y"].to_numpy()
-    seen = ~np.isnan(oof)
-    return FitReport(
-        target=spec.target,
-        n_rows=len(rows),
-        base_rate=float(y.mean()),
-        log_loss=log_loss(y[seen], oof[seen]),
-        accuracy=accuracy(y[seen], oof[seen]),
-        weights=weights,
-        seconds=time.perf_counter() - began,
-        spec=asdict(spec),
-    )
+    started = time.perf_counter()
+    rows, y = _known_rows(frame, label)
+    splits = _splits(rows, spec)
+    folder.mkdir(parents=True)
+    try:
+        _fit_into(folder, rows, y, splits, spec)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return FitReport.read(folder, time.perf_counter() - started, peak_rss_mb("self"))
 
 
-def _fit(rows: pd.DataFrame, spec: FitSpec, scratch: str) -> Any:
-    from autogluon.tabular import TabularPredictor
+def cross_fit(members: pd.DataFrame, y: Floats, splits: Sequence[Split]) -> Floats:
+    """Return stacked forecasts of each block by weights learnt on the other blocks.
 
-    from dexml.models.members import hyperparameters
+    Parameters
+    ----------
+    members : DataFrame, shape (n, n_members)
+        Out-of-fold probabilities.
+    y : ndarray, shape (n,)
+        Labels.
+    splits : sequence of Split
+        Those that made the out-of-fold probabilities.
+    """
+    out = np.full(len(members), np.nan)
+    for split in splits:
+        stacker = Stacker.fit(members.iloc[split.train], y[split.train])
+        out[split.test] = stacker.predict(members.iloc[split.test])
+    return out
 
-    members = hyperparameters(spec.target in DIRECTION_LIKE, spec.seed)
+
+def peak_rss_mb(process: int | str) -> float:
+    """Return the most memory that a process has held, MiB; 0 if it is gone or not on Linux."""
+    # Not ru_maxrss: a child inherits the parent's from before exec.
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0.0
+    lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return float(lines[0].split()[1]) / 1024 if lines else 0.0
+
+
+def _known_rows(frame: pd.DataFrame, label: pd.Series) -> tuple[pd.DataFrame, Floats]:
+    if not label.index.equals(frame.index):
+        raise ModelError("labels", "must have the index of the rows", "another", "Reindex them.")
+    known = label.notna().to_numpy()
+    y = label.to_numpy(dtype=np.float64)[known]
+    if not 0 < y.sum() < len(y):
+        raise ModelError(
+            "training labels", "must hold both classes", f"{len(y)} rows", "Give more bars."
+        )
+    return frame.loc[known], y
+
+
+def _splits(rows: pd.DataFrame, spec: FitSpec) -> list[Split]:
     closed_at = rows.index.get_level_values("closed_at")
-    embargo = spec.embargo_bars * bar_step(closed_at)
-    splits = [
-        (split.train.astype(np.int32), split.test.astype(np.int32))
-        for split in block_splits(closed_at, spec.n_folds, embargo)
-    ]
-    predictor = TabularPredictor(
-        "y", problem_type="binary", eval_metric="log_loss", path=scratch, verbosity=0
+    return block_splits(closed_at, spec.n_folds, bar_step(closed_at) * spec.embargo_bars)
+
+
+def _fit_into(
+    folder: Path, rows: pd.DataFrame, y: Floats, splits: Sequence[Split], spec: FitSpec
+) -> None:
+    from dexml.models.autogluon_fit import fit_learners
+
+    instruments = sorted(set(rows.index.get_level_values("instrument")))
+    design = design_matrix(rows, spec.columns, instruments)
+    members, oof = fit_learners(design, y, splits, spec, folder)
+    rules = [rule.fit(rows, pd.Series(y, rows.index)) for rule in rules_of(spec)]
+    for rule in rules:
+        oof[rule.name] = _rule_oof(rule, rows, y, splits)
+    blend = Stacker.fit(oof, y)
+    forecaster = cross_fit(oof, y, splits)
+    evidence = oof.assign(
+        base_rate=_rule_oof(BaseRate(), rows, y, splits), forecaster=forecaster, y=y
     )
-    predictor.fit(
-        rows[[*spec.columns, "y"]].reset_index(drop=True),
-        hyperparameters=members,
-        num_bag_folds=len(splits),
-        num_bag_sets=1,
-        num_stack_levels=0,
-        dynamic_stacking=False,
-        ag_args_ensemble={"fold_fitting_strategy": "sequential_local", "custom_splits": splits},
-        num_cpus=spec.num_cpus,
-        num_gpus=0,
-        calibrate=False,
-    )
-    wanted = sum(len(family) for family in members.values())
-    if len(_bases(predictor)) != wanted:
-        raise ModelError(
-            f"fit of {spec.target}",
-            f"must give {wanted} members",
-            ", ".join(predictor.model_names()),
-            "Free memory: AutoGluon skips a member that does not fit.",
-        )
-    return predictor
+    evidence.to_parquet(folder / OOF_FILE)
+    values = {
+        "format": FORMAT,
+        "target": spec.target,
+        "columns": list(spec.columns),
+        "instruments": instruments,
+        "members": members,
+        "rules": [rule.to_dict() for rule in rules],
+        "blend": blend.to_dict(),
+        "base_rate": float(y.mean()),
+        "scores": _scores(evidence),
+        "spec": {k: v for k, v in asdict(spec).items() if k != "num_cpus"},
+    }
+    (folder / FILE).write_text(json.dumps(values, sort_keys=True, indent=1, allow_nan=False))
 
 
-def _bases(predictor: Any) -> list[str]:
-    return [name for name in predictor.model_names() if name.endswith("_BAG_L1")]
+def _rule_oof(rule: Rule, rows: pd.DataFrame, y: Floats, splits: Sequence[Split]) -> Floats:
+    labels, out = pd.Series(y, rows.index), np.full(len(rows), np.nan)
+    for split in splits:
+        fitted = rule.fit(rows.iloc[split.train], labels.iloc[split.train])
+        out[split.test] = fitted.predict(rows.iloc[split.test])
+    return out
 
 
-def _weights(predictor: Any) -> dict[str, float]:
-    # chosen by AutoGluon on out-of-fold forecasts; alone, a member has weight 1
-    names = [name for name in predictor.model_names() if name.startswith("WeightedEnsemble")]
-    if not names:
-        return {_bases(predictor)[0]: 1.0}
-    bag = predictor._trainer.load_model(names[0])
-    child = bag.load_child(bag.models[0])
-    return dict(zip(child.base_model_names, map(float, child.weights_), strict=True))
-
-
-def _out_of_fold(predictor: Any, weights: dict[str, float]) -> Floats:
-    total = 0.0
-    for name, weight in weights.items():
-        total = total + weight * predictor.predict_proba_oof(name)[1].to_numpy(dtype=np.float64)
-    return np.clip(np.asarray(total), _CLIP, 1 - _CLIP)
-
-
-def _keep(predictor: Any, weights: dict[str, float], spec: FitSpec, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    members = []
-    for number, (name, weight) in enumerate(weights.items()):
-        bag = predictor._trainer.load_model(f"{name}_FULL")
-        child = bag.load_child(bag.models[0])
-        kind = "lightgbm" if "GBM" in name else "catboost"
-        file = f"member-{number}.{'txt' if kind == 'lightgbm' else 'cbm'}"
-        child.model.save_model(str(folder / file))
-        members.append(
-            {"kind": kind, "file": file, "columns": list(child.features), "weight": weight}
-        )
-    described = {"target": str(spec.target), "columns": list(spec.columns), "members": members}
-    (folder / "forecaster.json").write_text(json.dumps(described, indent=1))
-
-
-def _require_equal(predictor: Any, rows: pd.DataFrame, spec: FitSpec, folder: Path) -> None:
-    some = rows.iloc[:: max(1, len(rows) // _CHECK_ROWS)]
-    best = predictor.model_names()
-    name = next(
-        (full for full in best if full.startswith("Weighted") and full.endswith("_FULL")), None
-    )
-    theirs = predictor.predict_proba(
-        some[list(spec.columns)].reset_index(drop=True),
-        model=name or f"{_bases(predictor)[0]}_FULL",
-    )[1].to_numpy(dtype=np.float64)
-    ours = TabularForecaster.load(folder).raw(some)
-    if not np.array_equal(theirs, ours):
-        raise ModelError(
-            f"kept boosters of {spec.target}",
-            "must answer as AutoGluon to the bit",
-            f"{np.abs(theirs - ours).max():.1e} apart",
-            "Report the versions of autogluon, lightgbm and catboost.",
-        )
-
-
-class TabularForecaster:
-    """The kept boosters of one target, weighed as AutoGluon weighed them.
-
-    A row's answer does not depend on the rows beside it, to the bit.
-    """
-
-    def __init__(self, described: dict[str, Any], boosters: list[Any]) -> None:
-        self.columns: tuple[str, ...] = tuple(described["columns"])
-        self._members = list(zip(described["members"], boosters, strict=True))
-
-    @classmethod
-    def load(cls, folder: Path) -> TabularForecaster:
-        """Read what `fit_tabular` kept; nothing is unpickled."""
-        described = json.loads((folder / "forecaster.json").read_text())
-        boosters = [
-            _read(member["kind"], folder / member["file"]) for member in described["members"]
-        ]
-        return cls(described, boosters)
-
-    def predict(self, panel: pd.DataFrame) -> Floats:
-        """Return the probability of label 1 for each row, shape (n_rows,), in (0, 1)."""
-        return np.clip(self.raw(panel), _CLIP, 1 - _CLIP)
-
-    def raw(self, panel: pd.DataFrame) -> Floats:
-        """Return what AutoGluon would, before clipping."""
-        total = np.zeros(len(panel))
-        for member, booster in self._members:
-            inputs = np.ascontiguousarray(panel[member["columns"]].to_numpy(dtype=np.float64))
-            answer = _ask(member["kind"], booster, inputs)
-            total += float(member["weight"]) * answer.astype(np.float32).astype(np.float64)
-        return total.astype(np.float32).astype(np.float64)
-
-
-def _read(kind: str, path: Path) -> Any:
-    if kind == "lightgbm":
-        import lightgbm
-
-        return lightgbm.Booster(model_file=str(path))
-    import catboost
-
-    model = catboost.CatBoostClassifier()
-    model.load_model(str(path))
-    return model
-
-
-def _ask(kind: str, booster: Any, inputs: Floats) -> Floats:
-    if kind == "lightgbm":
-        return np.asarray(booster.predict(inputs, num_threads=1))
-    return np.asarray(booster.predict_proba(inputs, thread_count=1)[:, 1])
+def _scores(evidence: pd.DataFrame) -> dict[str, dict[str, float]]:
+    y, base = evidence["y"].to_numpy(), evidence["base_rate"].to_numpy()
+    closed_at = evidence.index.get_level_values("closed_at").to_numpy()
+    scores = {}
+    for name in evidence.columns.drop("y"):
+        p = evidence[name].to_numpy()
+        skill = forecast_skill(y, p, base, closed_at)
+        scores[str(name)] = {
+            "accuracy": accuracy(y, p),
+            "log_loss": log_loss(y, p),
+            "brier": brier_score(y, p),
+            "calibration_error": calibration_error(y, p),
+            "gain": skill.gain,
+            "t": skill.t,
+        }
+    return scores

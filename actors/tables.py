@@ -1,0 +1,52 @@
+"""The table of truth on a terminal: what was reached, what could be, what anyone reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["print_verdict"]
+
+_HEADINGS = ("accuracy", "reachable", "base rate", "log-loss", "constant", "rule", "log-loss")
+_FIGURES = ("accuracy", "bayes_accuracy", "base_rate", "log_loss", "base_log_loss")
+
+
+def print_verdict(console: Console, result: Mapping[str, Any]) -> None:
+    """Print the scores, what trading them gave, and one sentence."""
+    console.print(_truth(result))
+    strategy, significance = result["strategy"], result["significance"]
+    if strategy is not None:
+        probability = significance["deflated_sharpe_probability"]
+        console.print(
+            f"Traded: {strategy['orders']} orders, {strategy['fills']} fills, "
+            f"{strategy['total_return']:+.2%} after costs, buy and hold "
+            f"{strategy['buy_and_hold_return']:+.2%}, deepest fall {strategy['max_drawdown']:.2%}."
+        )
+        console.print(
+            f"Sharpe {significance['sharpe']:.2f} a year; deflated for "
+            f"{significance['n_trials']} trials on these data, it is real with probability "
+            f"{'-' if probability is None else f'{probability:.3f}'}."
+        )
+    console.print(f"[bold]{result['verdict']}[/bold]")
+
+
+def _truth(result: Mapping[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("out of sample")
+    for heading in _HEADINGS:
+        table.add_column(heading, justify="right")
+    for name, row in result["targets"].items():
+        rule = f"{row['rule']} {row['rule_accuracy']:.4f}"
+        table.add_row(name, *_figures(row), rule, f"{row['rule_log_loss']:.4f}")
+    if result["ensemble"] is not None:
+        table.add_row("ensemble", *_figures(result["ensemble"]), "", "", style="bold")
+    return table
+
+
+def _figures(row: Mapping[str, Any]) -> list[str]:
+    if row.get("degraded"):
+        return ["no inputs", "", f"{row['base_rate']:.4f}", "", f"{row['base_log_loss']:.4f}"]
+    return ["-" if row[name] is None else f"{row[name]:.4f}" for name in _FIGURES]

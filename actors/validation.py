@@ -1,0 +1,223 @@
+"""`dexml validate walk-forward`: retrain at every step on Ray, judge what was never seen."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import ray
+from rich.console import Console
+
+from actors import runtime
+from actors.material import Market, Material, parse_targets, prepare, write_predictions
+from actors.sandbox import MemoryWatch, sandbox
+from actors.stages import Stages
+from actors.tables import print_verdict
+from actors.tuning import FoldPlan, Window, refuse_unshared, run_folds, windows_of
+from dexml.domain import History
+from dexml.errors import UsageError
+from dexml.experiments.evidence import Judged, judge_forecasts
+from dexml.experiments.folds import FoldSpec
+from dexml.experiments.identity import code_digest, configuration_digest
+from dexml.experiments.sources import plant_market, shared_bars
+from dexml.experiments.specifications import specifications
+from dexml.features.panel import WARM_UP
+from dexml.validation.splits import Split, bar_step, walk_forward
+
+__all__ = ["WalkForwardOptions", "run_walk_forward", "splits_of"]
+
+HORIZON, LABEL_LOOK_BACK = 1, 20  # the 20-bar deviation is the label that looks back farthest
+PURGE, EMBARGO = HORIZON + LABEL_LOOK_BACK, 24
+# Measured on one core: what a fit costs, and what each thousand rows add.
+SECONDS_PER_FIT, SECONDS_PER_THOUSAND_ROWS = 9.0, 0.45
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalkForwardOptions:
+    """What the user asked for.
+
+    Attributes
+    ----------
+    bars, symbols : tuple
+        Recorded bars; without any, the built-in market.
+    train, test : int
+        Bars learnt from, and judged; the step is `test`.
+    folds : int
+        At most so many, the newest.
+    workers : int
+        Folds at a time; 0: as many as there are CPUs.
+    """
+
+    home: Path
+    bars: tuple[Path, ...] = ()
+    symbols: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ("direction", "volatility", "volume")
+    train: int = 8_760
+    test: int = 720
+    folds: int = 4
+    seed: int = 0
+    workers: int = 0
+    predictions_out: Path | None = None
+
+    @property
+    def n_bars(self) -> int:
+        """Bars that all folds need, warm-up included."""
+        return WARM_UP + self.train + PURGE + EMBARGO + self.folds * self.test
+
+
+def run_walk_forward(options: WalkForwardOptions, console: Console) -> dict[str, Any]:
+    """Run the folds and return the JSON object of `dexml validate walk-forward --json`.
+
+    Folds that ended are kept under `home` until the whole run has, so a run that was stopped goes
+    on where it was.
+
+    Raises
+    ------
+    UsageError
+        If a target is unknown or the history is too short for one fold.
+    LeakFound
+        If a feature or a label knows the future; nothing is fitted then.
+    """
+    began = time.perf_counter()
+    spec = FoldSpec(targets=parse_targets(options.targets), seed=options.seed)
+    with ExitStack() as stack:
+        temp_dir = stack.enter_context(sandbox())
+        stages = Stages(console, stack.enter_context(MemoryWatch()))
+        material = prepare(lambda: _market(options), stages, options.seed)
+        splits = splits_of(material.closed_at, options)
+        with stages.stage("Ray"):
+            _connect(temp_dir, options.workers)
+            stack.callback(ray.shutdown)
+        n_fits = len(specifications(tuple(material.panel.columns), spec.seed, spec.targets))
+        estimate = _say_cost(console, splits, n_fits, _n_workers(options))
+        windows = windows_of(splits, material.closed_at)
+        configuration = _configuration(spec, windows)
+        plan = _plan(options.home, material, spec, windows, configuration)
+        with stages.stage("fits", total=len(splits)) as step:
+            forecasts = run_folds(
+                plan, options.workers, lambda fold: step.advance(1, f"fold {fold + 1} ended")
+            )
+        with stages.stage("judging"):
+            result = judge_forecasts(
+                Judged(
+                    forecasts=forecasts,
+                    bars=material.history.bars,
+                    truth=material.truth,
+                    trials=material.place(options.home) / "trials",
+                    configuration=configuration,
+                )
+            )
+        write_predictions(options.predictions_out, forecasts)
+        shutil.rmtree(plan.folder)
+    result |= {
+        "seed": options.seed,
+        "audit": {"checked": material.n_checked, "leaks": []},
+        "fits": len(splits) * n_fits,
+        "estimated_seconds": estimate,
+        "folds": [window.to_dict() for window in windows],
+        "stages": stages.to_dict(),
+        "peak_rss_mb": stages.peak_mb(),
+        "seconds": time.perf_counter() - began,
+    }
+    print_verdict(console, result)
+    return result
+
+
+def _market(options: WalkForwardOptions) -> Market:
+    if options.bars:
+        return History(bars=shared_bars(options.bars, options.symbols)), None
+    market = plant_market(
+        options.symbols, n_bars=options.n_bars, seed=options.seed, bayes_accuracy=0.70
+    )
+    return market.history, market.truth
+
+
+def splits_of(closed_at: pd.DatetimeIndex, options: WalkForwardOptions) -> list[Split]:
+    """Return the newest folds that fit, oldest first; the last ends with the newest row.
+
+    Parameters
+    ----------
+    closed_at : DatetimeIndex, shape (n_rows,)
+        Close of each row of the panel, ascending.
+
+    Raises
+    ------
+    UsageError
+        If not even one fold fits.
+    """
+    step = bar_step(closed_at)
+    train, test, lost = step * options.train, step * options.test, step * (PURGE + EMBARGO)
+    end = closed_at.max() + step
+    n_folds = min(options.folds, int((end - closed_at.min() - train - lost) // test))
+    if n_folds < 1:
+        raise UsageError(
+            "history",
+            f"must have {WARM_UP + options.train + PURGE + EMBARGO + options.test} bars for a fold",
+            WARM_UP + closed_at.nunique(),
+            "Give longer files with --bars, or a shorter --train or --test.",
+        )
+    offset = int((closed_at < end - train - lost - n_folds * test).sum())
+    splits = walk_forward(
+        closed_at[offset:], train, test, purge=step * PURGE, embargo=step * EMBARGO
+    )
+    return [Split(train=one.train + offset, test=one.test + offset) for one in splits]
+
+
+def _connect(temp_dir: Path, workers: int) -> None:
+    if os.environ.get("RAY_ADDRESS"):
+        runtime.join_or_start(temp_dir)
+    else:
+        runtime.start_local(temp_dir, num_cpus=workers or None)
+
+
+def _n_workers(options: WalkForwardOptions) -> int:
+    cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    return min(options.workers or cpus, cpus)
+
+
+def _say_cost(console: Console, splits: list[Split], n_each: int, n_workers: int) -> float:
+    n_fits = len(splits) * n_each
+    rows = sum(len(split.train) for split in splits) * n_each
+    work = n_fits * SECONDS_PER_FIT + rows / 1_000 * SECONDS_PER_THOUSAND_ROWS
+    # a fold is the unit of work: the last round of workers may be half empty
+    seconds = work / len(splits) * -(-len(splits) // n_workers)
+    said = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    console.print(
+        f"{len(splits)} folds, {n_fits} fits of about {rows / n_fits:,.0f} rows, "
+        f"{n_workers} at a time: about {said}."
+    )
+    return seconds
+
+
+def _configuration(spec: FoldSpec, windows: tuple[Window, ...]) -> str:
+    return configuration_digest(
+        {
+            "code": code_digest(),
+            "spec": asdict(spec),
+            "windows": [window.to_dict() for window in windows],
+        }
+    )
+
+
+def _plan(
+    home: Path,
+    material: Material,
+    spec: FoldSpec,
+    windows: tuple[Window, ...],
+    configuration: str,
+) -> FoldPlan:
+    folder = material.place(home) / configuration[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    refuse_unshared(folder)
+    panel, known = folder / "panel.parquet", folder / "labels.parquet"
+    material.panel.to_parquet(panel)
+    material.labels.to_parquet(known)
+    return FoldPlan(
+        panel=str(panel), labels=str(known), folder=str(folder), windows=windows, spec=spec
+    )

@@ -1,0 +1,109 @@
+"""Run every benchmark and print one JSON object: ratios within one run, medians of several."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import talib
+
+from dexml.domain import Bars
+from dexml.experiments.sources import bar_sets, plant_market
+from dexml.features.audit import audit
+from dexml.features.panel import build_panel
+from dexml.ledger import Ledger, StepRows
+from dexml.state import KernelConfig
+from dexml.system import initial_state, warm_up
+from dexml.targets import labels
+
+REPEATS = 5
+
+
+def seconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
+    """Return the median wall time of `work`."""
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+def bare_talib(bars: Bars) -> None:
+    """Call what the seed's columns need of TA-Lib, and nothing else."""
+    high, low, close, volume = bars.high, bars.low, bars.close, bars.volume
+    for period in (20, 50, 200):
+        talib.SMA(close, period)
+    for study in (talib.RSI, talib.MOM, talib.ROC):
+        study(close, 14)
+    for study in (talib.WILLR, talib.ADX, talib.ATR, talib.NATR):
+        study(high, low, close, 14)
+    talib.STOCH(high, low, close)
+    talib.MACD(close)
+    talib.AROON(high, low, 14)
+    talib.OBV(close, volume)
+    talib.AD(high, low, close, volume)
+    talib.ADOSC(high, low, close, volume)
+    talib.TRANGE(high, low, close)
+    talib.BBANDS(close, 20)
+    talib.PPO(close)
+    for candle in (talib.CDLDOJI, talib.CDLHAMMER, talib.CDLENGULFING):
+        candle(bars.open, high, low, close)
+
+
+def features() -> dict[str, float]:
+    """Time the whole panel against the bare TA-Lib calls, and the audit against the panel."""
+    market = plant_market((), n_bars=3_000, seed=0, bayes_accuracy=0.7)
+    bars, history = market.history.bars, market.history
+    panel = seconds(lambda: build_panel(history))
+    bare = seconds(lambda: [bare_talib(series) for series in bars.values()])
+    checked = seconds(lambda: audit(history, labels=labels), repeats=1)
+    return {
+        "panel_s": panel,
+        "panel_to_bare_talib": panel / bare,
+        "audit_s": checked,
+        "audit_to_panel": checked / panel,
+    }
+
+
+def kernel() -> dict[str, float]:
+    """Time the decision kernel on bar sets without a signal: the cost of looking."""
+    market = plant_market((), n_bars=600, seed=0, bayes_accuracy=0.7)
+    state = initial_state("bench", KernelConfig(), market.history.bars, Decimal(10_000))
+    sets = bar_sets(market.history.bars, 500)
+    return {"warm_up_sets_per_s": len(sets) / seconds(lambda: warm_up(state, sets), repeats=3)}
+
+
+def ledger() -> dict[str, float]:
+    """Time durable commits of one event each."""
+    with tempfile.TemporaryDirectory() as folder:
+        book = Ledger.open(f"sqlite:///{Path(folder, 'ledger.sqlite')}")
+        epoch = book.acquire_epoch("risk", "bench")
+        times = []
+        for number in range(200):
+            began = time.perf_counter()
+            book.commit_event("risk", epoch, "bench", f"event:{number}", "{}", [], StepRows())
+            times.append(time.perf_counter() - began)
+        book.close()
+    return {
+        "commit_p50_ms": 1e3 * float(np.median(times)),
+        "commit_p99_ms": 1e3 * float(np.quantile(times, 0.99)),
+    }
+
+
+def main() -> None:
+    """Print the figures of every benchmark."""
+    result = {"features": features(), "kernel": kernel(), "ledger": ledger()}
+    json.dump(result, sys.stdout, indent=1)
+    sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    main()

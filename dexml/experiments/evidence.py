@@ -1,0 +1,181 @@
+"""From out-of-sample forecasts to figures: scores, a traded strategy, its significance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import kurtosis, skew
+
+from dexml.domain import Bars, Target, to_datetime64
+from dexml.experiments.backtest import BacktestReport, backtest
+from dexml.experiments.scoring import ensemble_scores, forecast_verdict, rule_for, target_scores
+from dexml.experiments.trials import TrialCount, count_trials
+from dexml.models.suite import ENSEMBLE
+from dexml.state import KernelConfig
+from dexml.validation.significance import deflated_sharpe_ratio, forecast_skill
+
+__all__ = ["Judged", "judge_forecasts"]
+
+PBO_LEAST = 10  # configurations below which the probability of overfitting means nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Judged:
+    """What is judged, and where trials of the same data are kept.
+
+    Attributes
+    ----------
+    forecasts : DataFrame
+        Columns `dexml.experiments.folds.FORECAST_COLUMNS`, each out-of-sample row once.
+    bars : mapping of instrument to Bars
+        At least those of the forecasts, and the bar after the last.
+    truth : DataFrame or None
+        True probabilities, where the market is planted.
+    trials : Path
+        Folder of the data's trials.
+    configuration : str
+        Digest of everything that could change the result.
+    """
+
+    forecasts: pd.DataFrame
+    bars: Mapping[str, Bars]
+    truth: pd.DataFrame | None
+    trials: Path
+    configuration: str
+
+
+def judge_forecasts(judged: Judged) -> dict[str, Any]:
+    """Return `targets`, `ensemble`, `strategy`, `significance`, `verdict` and `edge`.
+
+    `ensemble` and `strategy` are None when no target speaks of direction, for then there is
+    nothing to trade on.
+    """
+    by_target = dict(list(judged.forecasts.groupby("target")))
+    ensemble = by_target.pop(ENSEMBLE, None)
+    scores = {
+        str(target): _target(target, by_target[str(target)], judged.truth)
+        for target in Target
+        if str(target) in by_target
+    }
+    if ensemble is None:
+        return {"targets": scores, **_nothing_traded(scores)}
+    rows = _indexed(ensemble)
+    truth = _truth(judged.truth, Target.DIRECTION, rows)
+    signal = ensemble_scores(rows["y"], rows["p"], float(rows["train_rate"].iloc[0]), truth)
+    tested = _traded(judged)
+    returns = tested.equity.pct_change().dropna()
+    trials = count_trials(judged.trials, judged.configuration, returns)
+    strategy = _strategy(tested)
+    probability = _deflated(returns.to_numpy(dtype=np.float64), trials)
+    edge, sentence = forecast_verdict(
+        signal, strategy | {"deflated_sharpe_probability": probability}
+    )
+    return {
+        "targets": scores,
+        "ensemble": signal,
+        "strategy": strategy,
+        "significance": _significance(strategy["sharpe_ratio"], probability, trials),
+        "verdict": sentence,
+        "edge": edge,
+    }
+
+
+def _indexed(forecasts: pd.DataFrame) -> pd.DataFrame:
+    named = forecasts.rename(columns={"symbol": "instrument"})
+    return named.set_index(["closed_at", "instrument"]).sort_index()
+
+
+def _truth(truth: pd.DataFrame | None, target: Target, rows: pd.DataFrame) -> pd.Series | None:
+    return None if truth is None else truth[str(target)].reindex(rows.index)
+
+
+def _target(target: Target, forecasts: pd.DataFrame, truth: pd.DataFrame | None) -> dict[str, Any]:
+    rows = _indexed(forecasts)
+    rate = float(rows["train_rate"].iloc[0])  # known before the first row that is judged
+    scores = target_scores(rows["y"], rows["p"], rows["rule"], rate)
+    scores |= {"rule": rule_for(target), "bayes_accuracy": None, "skill": None, "skill_t": None}
+    known = rows[rows["y"].notna() & rows["p"].notna()]
+    if len(known):
+        closed_at = known.index.get_level_values("closed_at")
+        skill = forecast_skill(known["y"], known["p"], rate, closed_at)
+        scores |= {"skill": skill.gain, "skill_t": skill.t}
+    p = _truth(truth, target, rows)
+    if p is not None:
+        scores["bayes_accuracy"] = float(p.where(p > 0.5, 1 - p).mean())
+    return scores
+
+
+def _nothing_traded(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    said = ", ".join(
+        f"{name} {'has no inputs' if row['degraded'] else format(row['skill_t'], '+.1f')}"
+        for name, row in scores.items()
+    )
+    sentence = f"No target speaks of direction, so nothing was traded; t over the base: {said}."
+    return {
+        "ensemble": None,
+        "strategy": None,
+        "significance": _significance(None, None, None),
+        "verdict": sentence,
+        "edge": False,
+    }
+
+
+def _traded(judged: Judged) -> BacktestReport:
+    forecasts = judged.forecasts
+    spoken = forecasts.pivot(index=["closed_at", "symbol"], columns="target", values="p")
+    signals = spoken.rename(columns={ENSEMBLE: "probability"})
+    signals.index = signals.index.set_names(["closed_at", "instrument"])
+    first, last = forecasts["closed_at"].min(), forecasts["closed_at"].max()
+    stamp = to_datetime64(first.to_pydatetime())
+    bars = {
+        name: series.take(slice(int(series.closed_at.searchsorted(stamp)), None))
+        for name, series in judged.bars.items()
+    }
+    sampled = next(iter(judged.bars.values())).timeframe
+    config = replace(KernelConfig(), timeframe=sampled)
+    return backtest(bars, signals, config, until=last.to_pydatetime())
+
+
+def _strategy(tested: BacktestReport) -> dict[str, Any]:
+    held = tested.buy_and_hold.reindex(tested.equity.index)
+    return {
+        **tested.metrics,
+        "orders": len(tested.orders),
+        "fills": len(tested.fills),
+        "decisions": len(tested.decisions),
+        "declined": tested.declined,
+        "buy_and_hold_return": float(held.iloc[-1] / held.iloc[0] - 1),
+    }
+
+
+def _deflated(returns: Any, trials: TrialCount) -> float | None:
+    deviation = float(returns.std(ddof=1)) if len(returns) > 1 else 0.0
+    if deviation == 0.0:
+        return None
+    return deflated_sharpe_ratio(
+        float(returns.mean()) / deviation,
+        len(returns),
+        trials.n_trials,
+        trials.variance,
+        float(skew(returns)),
+        float(kurtosis(returns, fisher=False)),
+    )
+
+
+def _significance(
+    sharpe: float | None, probability: float | None, trials: TrialCount | None
+) -> dict[str, Any]:
+    n_trials = trials.n_trials if trials else 0
+    return {
+        "sharpe": sharpe,
+        "deflated_sharpe_probability": probability,
+        "pbo": None,
+        "pbo_reason": f"needs {PBO_LEAST} configurations compared in one run, this run had 1",
+        "n_trials": n_trials,
+        "effective_trials": trials.effective_trials if trials else 0.0,
+    }

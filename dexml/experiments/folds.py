@@ -1,0 +1,135 @@
+"""One fold: fit the asked targets on some rows, and forecast rows that come after them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dexml.domain import Floats, Target
+from dexml.experiments.specifications import DIRECTIONAL, JOINT, specifications
+from dexml.models.fits import FitRequest, run_fit, write_rows
+from dexml.models.profiles import FitSpec
+from dexml.models.rules import HourOfWeekVolume, Reversal, Rule, VolatilityClosedForm
+from dexml.models.suite import ENSEMBLE, fit_stacker, member_oof
+from dexml.models.tabular import TabularForecaster
+
+__all__ = ["FORECAST_COLUMNS", "FoldSpec", "forecast_fold"]
+
+FORECAST_COLUMNS = ("symbol", "closed_at", "target", "fold", "y", "p", "rule", "train_rate")
+_VOTERS = (*DIRECTIONAL, JOINT)
+_RULES: Mapping[Target, Rule] = {
+    Target.DIRECTION: Reversal(),
+    Target.VOLATILITY: VolatilityClosedForm(),
+    Target.VOLUME: HourOfWeekVolume(),
+    Target.SENTIMENT: Reversal(),
+    Target.MACRO: Reversal(),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldSpec:
+    """What every fold fits.
+
+    Attributes
+    ----------
+    targets : tuple of Target
+        In the order of the fits.
+    """
+
+    targets: tuple[Target, ...]
+    seed: int = 0
+
+
+def forecast_fold(
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    labels: pd.DataFrame,
+    spec: FoldSpec,
+    folder: Path,
+    fitted: Callable[[str], None] = lambda _name: None,
+) -> pd.DataFrame:
+    """Fit on `train` and forecast `test`, one child process after the other.
+
+    Parameters
+    ----------
+    train, test : DataFrame
+        Rows of one panel, index (closed_at, instrument).
+    labels : DataFrame
+        A column for each target; may hold more rows.
+    folder : Path
+        Where the models are left.
+    fitted : callable
+        Told the name of each member whose fit has ended.
+
+    Returns
+    -------
+    DataFrame, columns `FORECAST_COLUMNS` without `fold`
+        One row for each instrument, close and member: the targets, `joint` if there is one, and
+        `ensemble` if a target of `spec` speaks of direction. `y` is NaN where the outcome is not
+        known yet, `p` where the target has no inputs. `train_rate` is the share of ones among the
+        training labels.
+    """
+    specs = specifications(tuple(train.columns), spec.seed, spec.targets)
+    said = pd.DataFrame(np.nan, test.index, [str(target) for target in spec.targets])
+    for name, fit in specs.items():
+        said[name] = _forecast(name, fit, train, test, labels, folder)
+        fitted(name)
+    parts = [
+        _long(name, _target_of(name), said[name], train, test, labels) for name in said.columns
+    ]
+    voters = [name for name in specs if name in _VOTERS]
+    if voters:
+        direction = labels[str(Target.DIRECTION)].reindex(train.index)
+        oof = member_oof({name: folder / name for name in voters})
+        stacker, _ = fit_stacker(oof, direction, specs[voters[0]], _VOTERS)
+        signal = pd.Series(stacker.predict(said[voters]), index=test.index)
+        parts.append(_long(ENSEMBLE, Target.DIRECTION, signal, train, test, labels))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _target_of(name: str) -> Target:
+    return Target.DIRECTION if name == JOINT else Target(name)
+
+
+def _forecast(
+    name: str,
+    fit: FitSpec,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    labels: pd.DataFrame,
+    folder: Path,
+) -> Floats:
+    folder.mkdir(parents=True, exist_ok=True)
+    label = labels[fit.target].reindex(train.index)
+    rows = write_rows(train[list(fit.columns)], label, folder / f"{name}.parquet")
+    try:
+        run_fit(FitRequest(rows=str(rows), spec=fit), folder / name)
+    finally:
+        rows.unlink()
+    return TabularForecaster.load(folder / name).predict(test)
+
+
+def _long(
+    name: str,
+    target: Target,
+    forecast: pd.Series,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    labels: pd.DataFrame,
+) -> pd.DataFrame:
+    learned = labels[str(target)].reindex(train.index)
+    return pd.DataFrame(
+        {
+            "symbol": test.index.get_level_values("instrument"),
+            "closed_at": test.index.get_level_values("closed_at"),
+            "target": name,
+            "y": labels[str(target)].reindex(test.index).to_numpy(),
+            "p": forecast.to_numpy(),
+            "rule": _RULES[target].fit(train, learned).predict(test),
+            "train_rate": float(learned.mean()),
+        }
+    )

@@ -1,0 +1,32 @@
+"""What a suite is made of: one model for each target, and a joint one for the ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dexml.domain import Target
+from dexml.features.panel import view
+from dexml.models.tabular import FitSpec
+
+__all__ = ["DIRECTIONAL", "JOINT", "specifications"]
+
+JOINT = "joint"
+DIRECTIONAL = ("direction", "sentiment", "macro")
+
+
+def specifications(
+    columns: tuple[str, ...], seed: int, targets: Iterable[Target] = tuple(Target)
+) -> dict[str, FitSpec]:
+    """Return what is to be fitted from the columns of a panel; a target without inputs is absent.
+
+    Each target has a view of its own. Where there are news or macro columns, the ensemble also has
+    a joint member that sees the direction through all views at once, for what only shows together.
+    """
+    views = {str(target): view(target, columns) for target in targets}
+    wanted = {name: seen for name, seen in views.items() if seen}
+    specs = {name: FitSpec(target=name, columns=seen, seed=seed) for name, seen in wanted.items()}
+    told = {column for name in DIRECTIONAL for column in wanted.get(name, ())}
+    joint = tuple(column for column in columns if column in told)
+    if joint and joint not in wanted.values():
+        specs[JOINT] = FitSpec(target=str(Target.DIRECTION), columns=joint, seed=seed)
+    return specs

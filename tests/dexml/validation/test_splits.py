@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dexml.errors import DataError
+from dexml.validation.splits import bar_step, block_splits, walk_forward
+
+HOUR = pd.Timedelta("1h")
+
+
+def panel_times(n_hours: int, n_instruments: int = 3) -> pd.DatetimeIndex:
+    return pd.date_range("2024-01-01", periods=n_hours, freq="h", tz="UTC").repeat(n_instruments)
+
+
+@given(n_hours=st.integers(60, 120), folds=st.integers(2, 6), embargo=st.integers(0, 8))
+@settings(max_examples=25, deadline=None)
+def test_every_row_is_judged_once_and_learnt_from_only_beyond_the_embargo(
+    n_hours: int, folds: int, embargo: int
+) -> None:
+    at = panel_times(n_hours)
+    splits = block_splits(at, folds, embargo * HOUR)
+    assert sorted(np.concatenate([s.test for s in splits]).tolist()) == list(range(len(at)))
+    for split in splits:
+        train, test = at[split.train], at[split.test]
+        nearest = np.abs(train.to_numpy()[:, None] - test.unique().to_numpy()[None, :]).min()
+        assert nearest > np.timedelta64(embargo, "h")
+
+
+def test_instruments_of_one_instant_are_never_parted() -> None:
+    at = panel_times(101)
+    for split in block_splits(at, 5):
+        assert not set(at[split.train]) & set(at[split.test])
+
+
+def test_blocks_do_not_depend_on_the_order_of_the_rows() -> None:
+    at = panel_times(50)
+    order = np.random.default_rng(0).permutation(len(at))
+    for one, other in zip(block_splits(at, 5), block_splits(at[order], 5), strict=True):
+        assert sorted(order[other.test].tolist()) == one.test.tolist()
+
+
+def test_an_embargo_that_leaves_nothing_to_learn_from_is_refused() -> None:
+    with pytest.raises(DataError, match="must leave rows on both sides"):
+        block_splits(panel_times(10), 2, 100 * HOUR)
+
+
+def test_more_folds_than_instants_are_refused() -> None:
+    with pytest.raises(DataError, match="n_folds must be in"):
+        block_splits(panel_times(3), 5)
+
+
+@given(
+    n_hours=st.integers(60, 150),
+    train=st.integers(10, 30),
+    test=st.integers(3, 10),
+    gap=st.integers(0, 5),
+    anchored=st.booleans(),
+)
+@settings(max_examples=50, deadline=None)
+def test_walking_forward_learns_from_the_past_and_judges_no_row_twice(
+    n_hours: int, train: int, test: int, gap: int, anchored: bool
+) -> None:
+    at = panel_times(n_hours)
+    splits = list(
+        walk_forward(
+            at, train * HOUR, test * HOUR, purge=HOUR, embargo=gap * HOUR, anchored=anchored
+        )
+    )
+    judged = np.concatenate([s.test for s in splits])
+    assert len(set(judged.tolist())) == len(judged)
+    for split in splits:
+        assert at[split.test].min() - at[split.train].max() > (gap + 1) * HOUR
+        assert anchored or len(at[split.train].unique()) <= train
+        assert not anchored or split.train[0] == 0
+    assert at[judged].max() == at.max()
+
+
+def test_a_step_shorter_than_the_test_span_is_refused() -> None:
+    with pytest.raises(DataError, match="step must be at least"):
+        list(walk_forward(panel_times(50), 10 * HOUR, 5 * HOUR, step=2 * HOUR))
+
+
+def test_a_history_shorter_than_the_first_window_is_refused() -> None:
+    with pytest.raises(DataError, match="needs more than"):
+        list(walk_forward(panel_times(5), 10 * HOUR, 5 * HOUR))
+
+
+def test_a_gap_does_not_change_the_bar_step() -> None:
+    at = panel_times(10)
+    assert bar_step(at[(at < at[9]) | (at > at[15])]) == HOUR
+    with pytest.raises(DataError, match="two instants"):
+        bar_step(at[:3])
