@@ -20,6 +20,7 @@ import psutil
 __all__ = ["MemoryWatch", "sandbox"]
 
 _PR_SET_CHILD_SUBREAPER = 36
+_LONGEST_BASE = 30
 _HALF_WRITTEN = re.compile(r"\..+\.(\d+)\.(?:partial|tmp)")
 
 
@@ -39,7 +40,7 @@ def sandbox(home: Path | None = None) -> Iterator[Path]:
     into the folder, so that even a killed one leaves none behind.
     """
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    folder = Path(tempfile.mkdtemp(prefix="dexml-"))
+    folder = Path(tempfile.mkdtemp(prefix="dexml-", dir=_short_folder()))
     previous = signal.signal(signal.SIGTERM, _unwind)
     try:
         with _temporary_files_in(folder / "tmp"):
@@ -52,6 +53,12 @@ def sandbox(home: Path | None = None) -> Iterator[Path]:
             _sweep(home)
         signal.signal(signal.SIGINT, handlers[signal.SIGINT])
         signal.signal(signal.SIGTERM, previous)
+
+
+def _short_folder() -> str:
+    # Ray's sockets lie 60 characters deeper, and the path of a socket may have 107
+    usual = tempfile.gettempdir()
+    return usual if len(usual) <= _LONGEST_BASE else "/tmp"
 
 
 @contextmanager

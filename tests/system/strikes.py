@@ -75,7 +75,7 @@ class ExecutionActor(Striking, actors.execution.ExecutionActor):
 
     def work(self, prices: Any, at: Any) -> Any:
         if self._epoch is not None:
-            for row in self._ledger.outbox(self._run)[:1]:
+            for row in self._ledger.outbox(self._run):
                 strike(self._home, "execution: began nothing", row.intent_id)
         outcomes = super().work(prices, at)
         for one in outcomes:
