@@ -82,7 +82,7 @@ class Crew:
         for name in names:
             self._add(TrainerActor, f"trainer:{name}", name, str(self.place.home))
 
-    def start_traders(self, model: str, costs: CostConfig) -> None:
+    def start_traders(self, model: str, costs: CostConfig | None = None) -> None:
         """Start the owners of forecasts, book, account and outcomes, serving `model`."""
         run, url = self.place.run, self.place.database_url
         self._add(
@@ -97,7 +97,7 @@ class Crew:
             begin=lambda: (model,),
         )
         self._add(RiskActor, "risk", run, url)
-        self._add(ExecutionActor, "execution", run, url, PaperBroker(costs))
+        self._add(ExecutionActor, "execution", run, url, PaperBroker(costs or CostConfig()))
         self._add(MonitorActor, "monitor", run, url, begin=lambda: (self._newest_bars(),))
 
     def open_run(self, at: datetime, state: State, seed: int) -> None:

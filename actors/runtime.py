@@ -149,9 +149,7 @@ def start_local(temp_dir: Path, *, num_cpus: int | None = None) -> str:
         )
     os.environ.pop("RAY_AUTH_TOKEN", None)
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(_write_token(temp_dir / "token"))
-    # Ray prints what its daemons report (so many workers, so little memory) on the user's screen
-    # whatever the log settings are; the same words stand in its logs, in `temp_dir`.
-    ray._private.worker.print_to_stdstream = _quiet
+    _quieten()
     # Ray rewrites 127.0.0.1 to the machine's outward address and then listens on all interfaces;
     # with its single-machine rule (the default on macOS and Windows) every port stays on loopback.
     ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
@@ -171,7 +169,14 @@ def start_local(temp_dir: Path, *, num_cpus: int | None = None) -> str:
     return f"http://{context.dashboard_url}"
 
 
-def _quiet(data: dict[str, Any], ignore_prefix: bool) -> None:
+def _quieten() -> None:
+    # Whatever its log settings are, Ray prints what its daemons report (so many workers, so little
+    # memory) and Serve that it has started; the same words stand in the logs in `temp_dir`.
+    ray._private.worker.print_to_stdstream = _to_log
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+
+
+def _to_log(data: dict[str, Any], ignore_prefix: bool) -> None:
     _LOG.debug("Ray: %s", " ".join(data["lines"]))
 
 

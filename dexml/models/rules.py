@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
@@ -30,7 +31,7 @@ _PRIOR_ROWS = 20.0  # what the base rate weighs against an hour's own frequency
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(ABC):
     """A forecaster of few numbers: `fit` returns a new rule, `predict` applies it.
 
     Attributes
@@ -46,13 +47,13 @@ class Rule:
     def columns(self) -> tuple[str, ...]:
         return ()
 
+    @abstractmethod
     def fit(self, panel: pd.DataFrame, labels: pd.Series) -> Self:
         """Learn from rows with a known label; others are left out."""
-        raise NotImplementedError
 
+    @abstractmethod
     def predict(self, panel: pd.DataFrame) -> Floats:
         """Return probabilities in (0, 1), shape (n_rows,)."""
-        raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-able values that `rule_from_dict` takes."""

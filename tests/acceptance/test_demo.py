@@ -62,7 +62,7 @@ def test_live_backtest_and_replay_decide_the_same_bytes(
     assert planted["decisions"] == 30 * 6
     assert planted["backtest_identical"]
     again = dexml("replay", planted["run"], "--home", str(home))
-    assert again == {"identical": True, "decisions": 30 * 6}
+    assert again == {"run": planted["run"], "identical": True, "decisions": 30 * 6}
 
 
 def test_the_demo_keeps_to_its_memory_and_its_minutes(planted: dict[str, Any]) -> None:
