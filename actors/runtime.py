@@ -40,7 +40,7 @@ __all__ = [
 
 NAMESPACE = "dexml"
 _LOG = logging.getLogger(__name__)
-_START_PATIENCE_S = 180  # Ray's own 30 and 60 are too short for a busy machine of two cores
+_START_PATIENCE_S = 180  # Ray's dashboard gets 30 otherwise, too short for two busy cores
 _METRIC_PORTS = ("AUTOSCALER_METRIC_PORT", "DASHBOARD_METRIC_PORT")
 Lifetime = Literal["detached"] | None
 
@@ -190,10 +190,7 @@ def _to_log(data: dict[str, Any], ignore_prefix: bool) -> None:
 
 
 def _be_patient() -> None:
-    os.environ |= {
-        "RAY_DASHBOARD_SUBPROCESS_MODULE_WAIT_READY_TIMEOUT": str(_START_PATIENCE_S),
-        "RAY_raylet_start_wait_time_s": str(_START_PATIENCE_S),
-    }
+    os.environ["RAY_DASHBOARD_SUBPROCESS_MODULE_WAIT_READY_TIMEOUT"] = str(_START_PATIENCE_S)
     ray._private.ray_constants.RAY_DASHBOARD_STARTUP_TIMEOUT_S = _START_PATIENCE_S
 
 
