@@ -75,6 +75,7 @@ def test_it_leaves_a_report_and_no_half_written_file(planted: dict[str, Any], ho
     assert list(home.rglob("*.partial")) == []
 
 
+@pytest.mark.soak
 def test_the_same_seed_decides_the_same_and_another_seed_otherwise(tmp_path: Path) -> None:
     runs = [
         dexml("demo", *SMALL, "--seed", seed, "--home", str(tmp_path), "--port", "0")
