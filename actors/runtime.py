@@ -40,6 +40,7 @@ __all__ = [
 
 NAMESPACE = "dexml"
 _LOG = logging.getLogger(__name__)
+_START_PATIENCE_S = 180  # Ray's dashboard gets 30 otherwise, too short for two busy cores
 _METRIC_PORTS = ("AUTOSCALER_METRIC_PORT", "DASHBOARD_METRIC_PORT")
 Lifetime = Literal["detached"] | None
 
@@ -142,6 +143,13 @@ def start_local(temp_dir: Path, *, num_cpus: int | None = None) -> str:
 
     `RAY_AUTH_MODE=token` must be set before this module is imported, because Ray reads it once;
     without it nothing is started. The token is new for each start and lies in `temp_dir`.
+
+    Raises
+    ------
+    UnsafeSetup
+        Without token authentication.
+    EnvironmentRefused
+        If Ray does not start.
     """
     if os.environ.get("RAY_AUTH_MODE") != "token":
         raise UnsafeSetup(
@@ -153,7 +161,8 @@ def start_local(temp_dir: Path, *, num_cpus: int | None = None) -> str:
     # Ray rewrites 127.0.0.1 to the machine's outward address and then listens on all interfaces;
     # with its single-machine rule (the default on macOS and Windows) every port stays on loopback.
     ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
-    with _ports_of_our_own():
+    _be_patient()
+    with _ports_of_our_own(), _start_failures_in_own_words():
         context = ray.init(
             address="local",
             num_cpus=num_cpus,
@@ -178,6 +187,21 @@ def _quieten() -> None:
 
 def _to_log(data: dict[str, Any], ignore_prefix: bool) -> None:
     _LOG.debug("Ray: %s", " ".join(data["lines"]))
+
+
+def _be_patient() -> None:
+    os.environ["RAY_DASHBOARD_SUBPROCESS_MODULE_WAIT_READY_TIMEOUT"] = str(_START_PATIENCE_S)
+    ray._private.ray_constants.RAY_DASHBOARD_STARTUP_TIMEOUT_S = _START_PATIENCE_S
+
+
+@contextmanager
+def _start_failures_in_own_words() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # Ray raises plain exceptions where its processes do not start
+        raise EnvironmentRefused(
+            "Ray", "must start", error, "Close other programs and try again."
+        ) from error
 
 
 @contextmanager

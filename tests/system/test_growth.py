@@ -1,0 +1,52 @@
+"""No owner grows while the loop lives."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CODE = """
+import json, sys
+from pathlib import Path
+from dexml.cli_options import guard_ray
+guard_ray()
+import ray
+from actors import runtime
+from actors.sandbox import sandbox
+from tests.system import tiny
+with sandbox() as temp_dir:
+    runtime.start_local(temp_dir)
+    try:
+        with tiny.loop(Path(sys.argv[1]), "growth", sys.argv[2]) as one:
+            held = []
+            for _ in range(12):
+                one.live(40)
+                alive = tiny.processes().items()
+                held.append({name: p.memory_full_info().uss / 1e6 for name, p in alive})
+    finally:
+        ray.shutdown()
+print(json.dumps(held))
+"""
+
+
+@pytest.mark.soak
+@pytest.mark.ray
+def test_no_owner_grows_in_480_cycles(
+    home: Path, trained: tuple[Path, str], environment: dict[str, str]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, str(home), trained[1]],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    held = json.loads(done.stdout.splitlines()[-1])
+    settled = held[3:]  # libraries and caches fill in the first cycles
+    cycles = 40 * (len(settled) - 1)
+    slopes = {name: (settled[-1][name] - settled[0][name]) / cycles for name in settled[0]}
+    assert max(slopes.values()) < 0.02, slopes  # MB for each cycle; the store's rows are 0.001
