@@ -19,28 +19,36 @@ def print_verdict(console: Console, result: Mapping[str, Any]) -> None:
     console.print(_truth(result))
     strategy, significance = result["strategy"], result["significance"]
     if strategy is not None:
-        probability = significance["deflated_sharpe_probability"]
         console.print(
             f"Traded: {strategy['orders']} orders, {strategy['fills']} fills, "
             f"{strategy['total_return']:+.2%} after costs, buy and hold "
             f"{strategy['buy_and_hold_return']:+.2%}, deepest fall {strategy['max_drawdown']:.2%}."
         )
+    if significance["deflated_sharpe_probability"] is not None:
         console.print(
             f"Sharpe {significance['sharpe']:.2f} a year; deflated for "
-            f"{significance['n_trials']} trials on these data, it is real with probability "
-            f"{'-' if probability is None else f'{probability:.3f}'}."
+            f"{significance['n_trials']} trials on these data, it is above zero with probability "
+            f"{significance['deflated_sharpe_probability']:.3f}."
         )
     console.print(f"[bold]{result['verdict']}[/bold]")
 
 
 def _truth(result: Mapping[str, Any]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("out of sample")
+    rules = ", ".join(dict.fromkeys(row["rule"] for row in result["targets"].values()))
+    table = Table(
+        box=None,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="bold",
+        caption=f"rule: {rules}; reachable is known on the built-in market only",
+        caption_justify="left",
+    )
+    table.add_column("unseen", no_wrap=True)
     for heading in _HEADINGS:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, row in result["targets"].items():
-        rule = f"{row['rule']} {row['rule_accuracy']:.4f}"
-        table.add_row(name, *_figures(row), rule, f"{row['rule_log_loss']:.4f}")
+        rule = (f"{row['rule_accuracy']:.4f}", f"{row['rule_log_loss']:.4f}")
+        table.add_row(name, *_figures(row), *rule)
     if result["ensemble"] is not None:
         table.add_row("ensemble", *_figures(result["ensemble"]), "", "", style="bold")
     return table

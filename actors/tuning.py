@@ -198,9 +198,9 @@ def refuse_unshared(folder: Path) -> None:
         return
     marker = folder / f"seen-by-all-{os.getpid()}"
     marker.touch()
-    looks = ray.remote(os.path.exists).options(num_cpus=0, max_retries=0)
+    looks = ray.remote(num_cpus=0, max_retries=0)(os.path.exists)
     seen = {
-        node["NodeManagerAddress"]: looks.options(
+        f"{node['NodeManagerAddress']} ({node['NodeID'][:8]})": looks.options(
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         ).remote(str(marker))
         for node in nodes
