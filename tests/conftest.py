@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from dexml.cli_options import guard_ray
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+guard_ray()  # before any test imports Ray, so that it runs here as it does in the product
 
 
 @pytest.fixture

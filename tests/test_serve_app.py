@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import os
-import socket
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,9 +12,9 @@ from dexml.errors import ActorNotReady, UnsafeSetup
 from serve_app import ActorBackend, ServeArgs, application, http_options
 from tests import planted_book as book
 
-ROOT = str(Path(__file__).parents[1])
 READ, READ_RECORD, _, _ = book.tokens()
 ARGS = ServeArgs(run="r1", database_url="-", instruments=book.NAMES, simulated=True)
+PARTS = ("forecast", "risk")
 
 
 def test_a_service_that_others_can_reach_is_refused_without_a_proxy() -> None:
@@ -53,13 +50,11 @@ class StandIn:
 
 
 def connect(args: ServeArgs) -> ActorBackend:
-    import ray
+    from actors import runtime
 
-    def call(name: str, method: str, *arguments: Any, timeout_s: float = 5.0) -> Any:
-        actor = ray.get_actor(name, namespace="dexml-test")
-        return ray.get(getattr(actor, method).remote(*arguments), timeout=timeout_s)
-
-    return ActorBackend(args, call, book.BookLedger([READ_RECORD]), SystemClock(), book.hold)
+    return ActorBackend(
+        args, runtime.call, book.BookLedger([READ_RECORD]), SystemClock(), book.hold
+    )
 
 
 @pytest.fixture
@@ -67,36 +62,30 @@ def url() -> Iterator[str]:
     import ray
     from ray import cloudpickle, serve
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    from actors import runtime
+    from actors.sandbox import sandbox
+
+    port = runtime.free_port()
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        namespace="dexml-test",
-        log_to_driver=False,
-        object_store_memory=80 * 1024 * 1024,
-        runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join([ROOT])}},
-    )
-    try:
-        actor = ray.remote(num_cpus=0)(StandIn)
-        kept = [actor.options(name=name).remote() for name in ("forecast", "risk")]
+    with sandbox() as folder:
+        runtime.start_local(folder, num_cpus=2)
+        actor = ray.remote(num_cpus=0)(StandIn).options
+        kept = [actor(name=name, namespace=runtime.NAMESPACE).remote() for name in PARTS]
         serve.start(http_options=http_options(port=port))
         serve.run(application(ARGS, connect), name="dexml", route_prefix="/")
-        assert len(kept) == 2
+        assert len(kept) == len(PARTS)
         yield f"http://127.0.0.1:{port}"
-    finally:
         serve.shutdown()
         ray.shutdown()
-        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
 
 
 @pytest.mark.ray
 @pytest.mark.slow
 def test_the_application_runs_on_serve_and_reads_named_actors(url: str) -> None:
     import ray
+
+    from actors import runtime
 
     headers = {"Authorization": f"Bearer {READ}"}
     with httpx.Client(base_url=url, headers=headers, timeout=20) as client:
@@ -106,7 +95,7 @@ def test_the_application_runs_on_serve_and_reads_named_actors(url: str) -> None:
         assert client.get("/v1/risk", headers={"Authorization": "Bearer no"}).status_code == 401
         assert "dexml" in client.get("/").text
         assert client.post("/v1/risk", content=b"x" * 70_000).status_code == 413
-        ray.kill(ray.get_actor("risk", namespace="dexml-test"))
+        ray.kill(runtime.find("risk"))
         refused = client.get("/v1/risk")
         assert refused.status_code == 503
         assert refused.json()["type"] == "urn:dexml:problem:actor-not-ready"
