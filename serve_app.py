@@ -165,7 +165,8 @@ def _fault(read: Callable[[], Any]) -> str | None:
 
 def connect(args: ServeArgs) -> Backend:
     """Return the backend of a running system: its actors by name, its ledger by URL."""
-    from actors.runtime import call, keep_replica_private
+    from actors.cluster import keep_replica_private
+    from actors.runtime import call
     from dexml.ledger import Ledger
 
     keep_replica_private()

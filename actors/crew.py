@@ -31,10 +31,17 @@ WARM_BARS = 32  # bars that the monitor needs to know the label of the newest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a run keeps things: the ledger and the models are shared by all runs of a home."""
+    """Where a run keeps things: the ledger and the models are shared by all runs of a home.
+
+    Attributes
+    ----------
+    ledger_url : str
+        SQLAlchemy URL; "": SQLite in the home.
+    """
 
     home: Path
     run: str
+    ledger_url: str = ""
 
     @property
     def folder(self) -> Path:
@@ -46,11 +53,19 @@ class Place:
 
     @property
     def database_url(self) -> str:
-        return f"sqlite:///{self.home / 'ledger.sqlite'}"
+        return self.ledger_url or f"sqlite:///{self.home / 'ledger.sqlite'}"
 
 
 class Crew:
-    """Starts the actors of a run, which die with this process, and hands out the supervisor."""
+    """Starts the actors of a run, which die with this process, and hands out the supervisor.
+
+    Parameters
+    ----------
+    urls : mapping of name to URL
+        Of each exchange, the preferred one first, and of "news" and "macro" where there are any.
+    series : tuple of str
+        Names of macro series.
+    """
 
     def __init__(
         self,
@@ -61,9 +76,7 @@ class Crew:
     ) -> None:
         self.place = place
         self.instruments = instruments
-        self.venues = tuple(
-            venue for venue in ("binance", "coinbaseexchange", "kraken") if venue in urls
-        )
+        self.venues = tuple(name for name in urls if name not in ("news", "macro"))
         self.ledger = Ledger.open(place.database_url)
         self.store = Store(place.store)
         self._urls, self._series = urls, series

@@ -18,14 +18,16 @@ from ray import serve
 from rich.console import Console
 
 import serve_app
-from actors import runtime
+from actors import cluster
+from actors.closing import closing_words
 from actors.crew import Crew, Place
 from actors.fitting import Trained, train
 from actors.sandbox import MemoryWatch, sandbox
 from actors.stages import Stages
-from actors.verdict import Evidence, closing_words, live, score
+from actors.verdict import Evidence, live, score
 from dexml.access import new_token
 from dexml.clock import SimulatedClock
+from dexml.data.venues import VENUES
 from dexml.doctor import require_place
 from dexml.domain import Bars, History, to_datetime
 from dexml.errors import EnvironmentRefused
@@ -53,6 +55,10 @@ class DemoOptions:
     ----------
     recorded : mapping of instrument to Bars, or None
         The content of `bars` where it was read before.
+    exchanges : tuple of str
+        Those that are simulated, the preferred one first.
+    ledger_url : str
+        SQLAlchemy URL; "": SQLite in the home.
     kernel : KernelConfig
         Everything that can change a decision.
     """
@@ -67,6 +73,8 @@ class DemoOptions:
     port: int | None = None
     keep: bool = False
     recorded: Mapping[str, Bars] | None = None
+    exchanges: tuple[str, ...] = tuple(VENUES)
+    ledger_url: str = ""
     kernel: KernelConfig = field(default_factory=KernelConfig)
 
 
@@ -101,7 +109,7 @@ def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
         result, place = _run(options, source, stages, temp_dir, stack, port)
         result |= {"stages": stages.to_dict(), "peak_rss_mb": stages.peak_mb()}
         result["seconds"] = time.perf_counter() - began
-        closing_words(console, result, place)
+        closing_words(console, result, place, keep=options.keep)
         if options.keep:
             _stay(console)
     return result
@@ -118,11 +126,12 @@ def _run(
     instants = source.instants()
     clock = SimulatedClock(instants[source.n_history - 1])
     with stages.stage("Ray"):
-        dashboard = runtime.start_local(temp_dir)
+        dashboard = cluster.start_local(temp_dir)
         stack.callback(ray.shutdown)
     servers = stack.enter_context(ExchangeServers(source.history, clock))
     place = _place(options)
-    crew = Crew(place, tuple(sorted(source.history.bars)), servers.urls, source.series())
+    urls = {name: servers.urls[name] for name in (*options.exchanges, "news", "macro")}
+    crew = Crew(place, tuple(sorted(source.history.bars)), urls, source.series())
     _backfill(crew, stages, instants[: source.n_history])
     known = crew.history()
     with stages.stage("leak audit") as step:
@@ -182,7 +191,8 @@ def _source(options: DemoOptions) -> Source:
 
 def _place(options: DemoOptions) -> Place:
     started = datetime.now(UTC)  # a door: the name of the run tells when it began
-    place = Place(home=options.home, run=f"demo-{started:%Y%m%d-%H%M%S}-{os.getpid()}")
+    run = f"demo-{started:%Y%m%d-%H%M%S}-{os.getpid()}"
+    place = Place(home=options.home, run=run, ledger_url=options.ledger_url)
     place.folder.mkdir(parents=True)
     return place
 
@@ -227,11 +237,11 @@ def _serve(crew: Crew, port: int) -> tuple[str, str]:
 
 def _page_port(wanted: int | None) -> int:
     if wanted is not None:
-        return runtime.free_port(wanted)
+        return cluster.free_port(wanted)
     try:
-        return runtime.free_port(DEFAULT_PORT)
+        return cluster.free_port(DEFAULT_PORT)
     except EnvironmentRefused:
-        return runtime.free_port()
+        return cluster.free_port()
 
 
 def _stay(console: Console) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from dexml.experiments.identity import code_digest, configuration_digest
 from dexml.experiments.sources import plant_market, recorded_bars
 from dexml.experiments.specifications import specifications
 from dexml.experiments.training import TimeSplit, split_in_time
+from dexml.state import KernelConfig
 
 __all__ = ["HoldoutOptions", "run_holdout"]
 
@@ -45,6 +46,7 @@ class HoldoutOptions:
     bayes_accuracy: float = 0.70
     seed: int = 0
     predictions_out: Path | None = None
+    kernel: KernelConfig = field(default_factory=KernelConfig)
 
 
 def run_holdout(options: HoldoutOptions, console: Console) -> dict[str, Any]:
@@ -83,6 +85,7 @@ def run_holdout(options: HoldoutOptions, console: Console) -> dict[str, Any]:
                     truth=material.truth,
                     trials=material.place(options.home) / "trials",
                     configuration=_configuration(spec, split),
+                    kernel=options.kernel,
                 )
             )
         write_predictions(options.predictions_out, forecasts)

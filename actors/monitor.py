@@ -31,6 +31,7 @@ class MonitorActor:
         self._epoch: int | None = None
         self._ledger: Ledger
         self._bars: dict[str, deque[Bar]] = {}
+        self._judged: dict[str, pd.Timestamp] = {}  # by instrument: until when
 
     def health(self) -> dict[str, Any]:
         """Say whether the actor is started."""
@@ -41,6 +42,7 @@ class MonitorActor:
         self._epoch = None
         self._ledger = Ledger.open(self._database_url)
         self._bars = {}
+        self._judged = {}  # what an earlier life missed is judged with the next bars
         self._remember(bars)
         self._epoch = epoch
 
@@ -50,13 +52,19 @@ class MonitorActor:
             raise ActorNotReady("monitor", "must be started", "new", "Call start(epoch) first.")
         self._remember(bars)
         windows = {name: _window(name, queue) for name, queue in self._bars.items()}
-        known = labels(windows, horizon=1).groupby("instrument").nth(-2)
+        known = labels(windows, horizon=1).dropna(how="all")
+        known = known[[self._is_new(name, at) for at, name in known.index]]
         rows = [
             row
-            for instant in sorted({at for at, _ in known.index})
+            for instant in known.index.unique("closed_at")
             for row in self._outcomes(instant.to_pydatetime(), known.loc[instant])
         ]
-        return self._ledger.add_outcomes(STREAM, self._epoch, self._run, rows)
+        n_new = self._ledger.add_outcomes(STREAM, self._epoch, self._run, rows)
+        self._judged |= {name: at for at, name in known.index}
+        return n_new
+
+    def _is_new(self, name: str, closed_at: pd.Timestamp) -> bool:
+        return name not in self._judged or closed_at > self._judged[name]
 
     def _outcomes(self, closed_at: datetime, known: pd.DataFrame) -> list[dict[str, Any]]:
         forecasts = self._ledger.forecasts(self._run, closed_at)

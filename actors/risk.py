@@ -6,10 +6,11 @@ from dataclasses import asdict
 from typing import Any
 
 from dexml.describe import describe
-from dexml.errors import ActorNotReady, LedgerError
+from dexml.errors import ActorNotReady
 from dexml.events import Alert, Command, Decision, EquityMarked, Event, Trade
+from dexml.experiments.replay import restore
 from dexml.ledger import Ledger, StepRows
-from dexml.records import decode_command, decode_event, decode_state, encode
+from dexml.records import decode_command, encode
 from dexml.state import State
 from dexml.system import step
 
@@ -42,7 +43,7 @@ class RiskActor:
         """Rebuild the state from the ledger, and own it under `epoch` from now on."""
         self._epoch = None
         self._ledger = Ledger.open(self._database_url)
-        self._state = _restore(self._ledger, self._run)
+        self._state = restore(self._ledger, self._run)
         self._since_snapshot = 0
         self._epoch = epoch
 
@@ -91,17 +92,6 @@ class RiskActor:
         if self._epoch is None:
             raise ActorNotReady("risk", "must be started", "new", "Call start(epoch) first.")
         return self._epoch
-
-
-def _restore(ledger: Ledger, run: str) -> State:
-    started = ledger.run(run)
-    if started is None:
-        raise LedgerError(f"run {run}", "must be in the ledger", "missing", "Start it first.")
-    seq, text = ledger.latest_snapshot(run) or (0, started["config"]["initial_state"])
-    state = decode_state(text)
-    for row in ledger.events(run, after_seq=seq):
-        state, _ = step(state, decode_event(row.event))
-    return state
 
 
 def _rows(commands: list[Command]) -> StepRows:

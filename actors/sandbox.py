@@ -32,7 +32,7 @@ def sandbox(home: Path | None = None) -> Iterator[Path]:
     ----------
     home : Path, optional
         Where what a stopped process had half written (`.NAME.PID.partial`, `.NAME.PID.tmp`) is
-        removed too.
+        removed too, now and at the end.
 
     The process becomes the reaper of its orphaned descendants, so that a worker whose parent died
     (Ray starts processes through processes) is still found. Ctrl-C and SIGTERM both unwind through
@@ -42,6 +42,8 @@ def sandbox(home: Path | None = None) -> Iterator[Path]:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     folder = Path(tempfile.mkdtemp(prefix="dexml-", dir=_short_folder()))
     previous = signal.signal(signal.SIGTERM, _unwind)
+    if home is not None:
+        _sweep(home)
     try:
         with _temporary_files_in(folder / "tmp"):
             yield folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +16,15 @@ from actors import runtime
 from dexml.cycle import run_bar
 from dexml.domain import Intent
 from dexml.errors import ActorNotReady, EnvironmentRefused
-from dexml.events import Command, Event, Filled, OrderFailed
+from dexml.events import Command, Event, Filled, OrderFailed, PartChanged
 from dexml.ledger import Ledger
 
 __all__ = ["Member", "Supervisor"]
 
 PATIENCE_S = 60.0  # for an actor to come back
+SPARE_PATIENCE_S = 10.0  # for one that the loop can do without
+BACK_OFF_S = 60.0  # before it is asked again
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,61 +49,139 @@ class Supervisor:
 
     Every call that has an effect carries a key, so after an actor died the supervisor waits for
     its next life, starts it under a new epoch and repeats the call: nothing is lost or made twice.
+    The loop needs the owners of the book and of the account. Any other part may fail: that is an
+    alert, the part is left alone for `BACK_OFF_S` and then begun anew, and the loop goes on.
+
+    Parameters
+    ----------
+    call : callable
+        As `runtime.call`.
+    now : callable
+        Seconds of a clock that never goes back.
     """
 
-    def __init__(self, run: str, ledger: Ledger, call: Callable[..., Any] = runtime.call) -> None:
+    def __init__(
+        self,
+        run: str,
+        ledger: Ledger,
+        call: Callable[..., Any] = runtime.call,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._run = run
         self._ledger = ledger
         self._call = call
+        self._now = now
         self._members: dict[str, Member] = {}
+        self._resting: dict[str, float] = {}  # until when
+        self._failing: set[str] = set()
 
     def add(self, member: Member) -> None:
         """Take in a member and start it under a new epoch."""
         self._members[member.name] = member
         self._begin(member)
 
-    def ask(self, name: str, method: str, *args: Any, timeout_s: float = 10.0) -> Any:
+    def ask(
+        self,
+        name: str,
+        method: str,
+        *args: Any,
+        timeout_s: float = 10.0,
+        patience_s: float = PATIENCE_S,
+    ) -> Any:
         """Call a member's method, reviving the member as often as it dies within the patience."""
         member = self._members[name]
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = self._now() + patience_s
         while True:
             try:
                 return self._call(member.handle, method, *args, timeout_s=timeout_s)
             except (RayActorError, GetTimeoutError, ActorNotReady) as error:
-                if time.monotonic() > deadline:
+                if self._now() > deadline:
                     raise _gone(name, error) from error
-                self._begin(member)
+                self._begin(member, patience_s)
 
     def cycle(self, closed_at: datetime) -> list[Command]:
-        """Live through the bars that close at `closed_at`; return what was decided."""
-        prices = self._poll()
-        forecasts = self.ask("forecast", "forecast", closed_at, timeout_s=30)
+        """Live through the bars that close at `closed_at`; return what was decided.
+
+        Without forecasts nothing is decided.
+        """
+        prices = self._poll(closed_at)
+        forecasts = self._spare(
+            closed_at, "forecast", "forecast", closed_at, timeout_s=30, patience_s=PATIENCE_S
+        )
+        if forecasts is None:
+            return []
         commands = run_bar(_LiveHost(self), forecasts.bars, forecasts.signals, prices)
-        self.ask("monitor", "observe", list(forecasts.bars))
+        self._spare(closed_at, "monitor", "observe", list(forecasts.bars))
         return commands
 
-    def _poll(self) -> dict[str, float]:
+    def _poll(self, closed_at: datetime) -> dict[str, float]:
         # the first feed is the preferred one: its price of an open bar wins
         prices: dict[str, float] = {}
         for name in self._feeds():
-            report = self.ask(name, "poll", timeout_s=30)
-            prices = {**getattr(report, "prices", {}), **prices}
+            report = self._spare(closed_at, name, "poll", timeout_s=30)
+            if report is not None:
+                prices = {**getattr(report, "prices", {}), **prices}
         return prices
 
     def _feeds(self) -> list[str]:
         return [name for name in self._members if name.startswith(("feed:", "context"))]
 
-    def _begin(self, member: Member) -> None:
-        deadline = time.monotonic() + PATIENCE_S
+    def _spare(
+        self,
+        closed_at: datetime,
+        name: str,
+        method: str,
+        *args: Any,
+        timeout_s: float = 10.0,
+        patience_s: float = SPARE_PATIENCE_S,
+    ) -> Any:
+        """Ask a part that the loop can do without; None if it failed or rests after a failure."""
+        if self._now() < self._resting.get(name, self._now()):
+            return None
+        try:
+            if self._resting.pop(name, None) is not None:
+                self._begin(self._members[name], patience_s)
+            answer = self.ask(name, method, *args, timeout_s=timeout_s, patience_s=patience_s)
+        except Exception as error:  # the loop's edge: whatever a part does becomes an alert
+            _LOG.warning("%s.%s failed", name, method, exc_info=error)
+            self._resting[name] = self._now() + BACK_OFF_S
+            self._hear_of(closed_at, name, (method, error))
+            return None
+        self._hear_of(closed_at, name, _shortfall(answer))
+        return answer
+
+    def _hear_of(self, at: datetime, name: str, failure: tuple[str, object] | None) -> None:
+        """Let the kernel hear when a part begins to fail and when it works again."""
+        if (failure is None) == (name not in self._failing):
+            return
+        self._failing ^= {name}
+        reason = "" if failure is None else f"{failure[0]}: {_first_line(failure[1])}"
+        event = PartChanged(at=at, part=name, working=failure is None, reason=reason)
+        self.ask("risk", "handle", event)
+
+    def _begin(self, member: Member, patience_s: float = PATIENCE_S) -> None:
+        deadline = self._now() + patience_s
         while True:
             try:
                 epoch = self._ledger.acquire_epoch(member.name, f"supervisor of {self._run}")
                 self._call(member.handle, "start", epoch, *member.begin(), timeout_s=30)
                 return
             except (RayActorError, GetTimeoutError) as error:
-                if time.monotonic() > deadline:
+                if self._now() > deadline:
                     raise _gone(member.name, error) from error
                 time.sleep(0.1)
+
+
+def _shortfall(answer: object) -> tuple[str, object] | None:
+    # a feed answers with what it could not read
+    failed: Mapping[str, str] = getattr(answer, "failed", {})
+    return next(iter(failed.items()), None)
+
+
+def _first_line(failure: object) -> str:
+    # what an actor raised comes with Ray's traceback around it
+    cause = getattr(failure, "cause", None) or failure
+    return next(iter(str(cause).splitlines()), type(cause).__name__)
 
 
 def _gone(name: str, error: Exception) -> EnvironmentRefused:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pandas as pd
 import ray
 from rich.console import Console
 
-from actors import runtime
+from actors import cluster
 from actors.material import Market, Material, parse_targets, prepare, write_predictions
 from actors.sandbox import MemoryWatch, sandbox
 from actors.stages import Stages
@@ -28,6 +27,7 @@ from dexml.experiments.identity import code_digest, configuration_digest
 from dexml.experiments.sources import plant_market, shared_bars
 from dexml.experiments.specifications import specifications
 from dexml.features.panel import WARM_UP
+from dexml.state import KernelConfig
 from dexml.validation.splits import Split, bar_step, walk_forward
 
 __all__ = ["WalkForwardOptions", "run_walk_forward", "splits_of"]
@@ -64,6 +64,7 @@ class WalkForwardOptions:
     seed: int = 0
     workers: int = 0
     predictions_out: Path | None = None
+    kernel: KernelConfig = field(default_factory=KernelConfig)
 
     @property
     def n_bars(self) -> int:
@@ -92,7 +93,7 @@ def run_walk_forward(options: WalkForwardOptions, console: Console) -> dict[str,
         material = prepare(lambda: _market(options), stages, options.seed)
         splits = splits_of(material.closed_at, options)
         with stages.stage("Ray"):
-            _connect(temp_dir, options.workers)
+            cluster.join_or_start(temp_dir, num_cpus=options.workers or None)
             stack.callback(ray.shutdown)
         n_fits = len(specifications(tuple(material.panel.columns), spec.seed, spec.targets))
         estimate = _say_cost(console, splits, n_fits, min(_n_workers(options), len(splits)))
@@ -111,6 +112,7 @@ def run_walk_forward(options: WalkForwardOptions, console: Console) -> dict[str,
                     truth=material.truth,
                     trials=material.place(options.home) / "trials",
                     configuration=configuration,
+                    kernel=options.kernel,
                 )
             )
         write_predictions(options.predictions_out, forecasts)
@@ -167,13 +169,6 @@ def splits_of(closed_at: pd.DatetimeIndex, options: WalkForwardOptions) -> list[
         closed_at[offset:], train, test, purge=step * PURGE, embargo=step * EMBARGO
     )
     return [Split(train=one.train + offset, test=one.test + offset) for one in splits]
-
-
-def _connect(temp_dir: Path, workers: int) -> None:
-    if os.environ.get("RAY_ADDRESS"):
-        runtime.join_or_start(temp_dir)
-    else:
-        runtime.start_local(temp_dir, num_cpus=workers or None)
 
 
 def _n_workers(options: WalkForwardOptions) -> int:

@@ -92,7 +92,9 @@ def demo(
     names = symbols_of(symbols, settings)
     wanted = demo_bars(tuple(bars or ()), names, history, cycles)
     place = settings.home.absolute()
-    check_machine(place, port)
+    if port is None and "port" in settings.serve.model_fields_set:
+        port = settings.serve.port
+    check_machine(settings, port)
     guard_ray()
     with screen(as_json) as shown:
         from actors.demo import DemoOptions, run_demo
@@ -108,6 +110,8 @@ def demo(
             seed=seed_of(seed, settings),
             port=port,
             keep=keep,
+            exchanges=settings.data.exchanges,
+            ledger_url=settings.ledger_url,
             kernel=settings.kernel(),
         )
         shown.result = run_demo(options, shown.console)

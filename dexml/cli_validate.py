@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,12 +14,15 @@ from dexml.cli_options import (
     Seed,
     Symbols,
     guard_ray,
-    home_of,
     seed_of,
     settings_of,
     split_names,
+    symbols_of,
 )
 from dexml.terminal import screen
+
+if TYPE_CHECKING:
+    from dexml.config import Settings
 
 __all__ = ["validate_app"]
 
@@ -31,6 +34,17 @@ PredictionsOut = Annotated[
     typer.Option(help="Parquet of every forecast: symbol, closed_at, target, fold, y, p."),
 ]
 BarCount = Annotated[int, typer.Option(min=1_000, help="Bars of each instrument, the newest.")]
+
+
+def _checked(symbols: str, home: Path | None) -> tuple[Settings, tuple[str, ...]]:
+    """Return the settings and the named instruments, or refuse before anything is started."""
+    from dexml.doctor import require_place
+    from dexml.preflight import check_symbols, refuse_unsupported
+
+    settings = settings_of(home)
+    refuse_unsupported(settings, ("models.profile",))
+    require_place("home", settings.home.absolute())
+    return settings, check_symbols(symbols_of(symbols, settings))
 
 
 @validate_app.command("walk-forward")
@@ -48,20 +62,22 @@ def walk_forward(
     home: Home = None,
 ) -> None:
     """Retrain at every step as Ray Tune trials, and score what was never seen."""
+    settings, names = _checked(symbols, home)
     guard_ray()
     from actors.validation import WalkForwardOptions, run_walk_forward
 
     options = WalkForwardOptions(
-        home=home_of(home),
+        home=settings.home.absolute(),
         bars=tuple(bars or ()),
-        symbols=split_names(symbols),
+        symbols=names,
         targets=split_names(targets),
         train=train,
         test=test,
         folds=folds,
         workers=workers,
-        seed=seed_of(seed, settings_of(home)),
+        seed=seed_of(seed, settings),
         predictions_out=predictions_out,
+        kernel=settings.kernel(),
     )
     with screen(as_json) as shown:
         shown.result = run_walk_forward(options, shown.console)
@@ -79,16 +95,18 @@ def backtest(
     home: Home = None,
 ) -> None:
     """Fit once on the older bars, and trade the newer ones with all costs."""
+    settings, names = _checked(symbols, home)
     from actors.holdout import HoldoutOptions, run_holdout
 
     options = HoldoutOptions(
-        home=home_of(home),
+        home=settings.home.absolute(),
         bars=tuple(bars or ()),
-        symbols=split_names(symbols),
+        symbols=names,
         targets=split_names(targets),
         history=history,
-        seed=seed_of(seed, settings_of(home)),
+        seed=seed_of(seed, settings),
         predictions_out=predictions_out,
+        kernel=settings.kernel(),
     )
     with screen(as_json) as shown:
         shown.result = run_holdout(options, shown.console)
@@ -109,16 +127,18 @@ def planted(
     home: Home = None,
 ) -> None:
     """Fit a market whose best possible forecast is known, and say what share was reached."""
+    settings, names = _checked(symbols, home)
     from actors.holdout import HoldoutOptions, run_holdout
 
     options = HoldoutOptions(
-        home=home_of(home),
-        symbols=split_names(symbols),
+        home=settings.home.absolute(),
+        symbols=names,
         targets=split_names(targets),
         history=history,
         bayes_accuracy=0.5 if null else bayes_accuracy,
-        seed=seed_of(seed, settings_of(home)),
+        seed=seed_of(seed, settings),
         predictions_out=predictions_out,
+        kernel=settings.kernel(),
     )
     with screen(as_json) as shown:
         shown.result = run_holdout(options, shown.console)

@@ -26,6 +26,7 @@ __all__ = [
     "HealthChanged",
     "ModeRequested",
     "OrderFailed",
+    "PartChanged",
     "PricesSeen",
     "Reason",
     "Trade",
@@ -114,6 +115,21 @@ class HealthChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartChanged:
+    """A part that the loop can do without stopped working, or works again."""
+
+    kind: Literal["part_changed"] = "part_changed"
+    at: datetime
+    part: str
+    working: bool
+    reason: str
+
+    @property
+    def id(self) -> str:
+        return f"part_changed:{self.at.isoformat()}:{self.part}:{self.working}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModeRequested:
     """A person or a guard asks for a mode."""
 
@@ -127,9 +143,17 @@ class ModeRequested:
         return f"mode_requested:{self.at.isoformat()}:{self.mode}:{self.by}"
 
 
-Event = BarsClosed | PricesSeen | Filled | OrderFailed | HealthChanged | ModeRequested
+Event = BarsClosed | PricesSeen | Filled | OrderFailed | HealthChanged | PartChanged | ModeRequested
 
-_RANK = ("prices_seen", "bars_closed", "filled", "order_failed", "health_changed", "mode_requested")
+_RANK = (
+    "prices_seen",
+    "bars_closed",
+    "filled",
+    "order_failed",
+    "health_changed",
+    "part_changed",
+    "mode_requested",
+)
 
 
 def event_order(event: Event) -> tuple[datetime, int, str]:

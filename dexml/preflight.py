@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dexml.config import Settings
+from dexml.data.venues import VENUES
 from dexml.doctor import require_place, require_port, require_temporary_folder
 from dexml.domain import Bars, Timeframe, check_instrument
 from dexml.errors import ConfigError, DataError, UsageError
 from dexml.experiments.sources import newest, shared_bars
 from dexml.experiments.training import shortest_panel
 from dexml.features.panel import warm_up
+from dexml.ledger import Ledger
 
 __all__ = ["Wanted", "check_machine", "check_symbols", "demo_bars", "refuse_unsupported"]
 
@@ -35,33 +37,44 @@ class Wanted:
     n_history: int
 
 
-def refuse_unsupported(settings: Settings) -> None:
-    """Refuse settings that the demo would otherwise pass over in silence.
+def refuse_unsupported(settings: Settings, names: tuple[str, ...] = ()) -> None:
+    """Refuse settings that a command would otherwise pass over in silence.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Those that matter; by default all that matter to the demo.
 
     Raises
     ------
     ConfigError
         Naming the setting.
     """
-    if settings.data.timeframe is not Timeframe.H1:
-        raise ConfigError(
-            "data.timeframe", "must be 1h in the demo", settings.data.timeframe, "Write 1h."
-        )
-    if settings.models.profile != "fast":
-        raise ConfigError(
-            "models.profile", "must be fast in the demo", settings.models.profile, "Write fast."
-        )
+    rules = (
+        ("data.timeframe", settings.data.timeframe, ("1h",)),
+        ("data.exchanges", settings.data.exchanges, tuple(VENUES)),
+        ("models.profile", settings.models.profile, ("fast",)),
+        ("serve.host", settings.serve.host, ("127.0.0.1",)),
+        ("storage_uri", settings.storage_uri, (None,)),
+    )
+    for name, value, possible in (rule for rule in rules if not names or rule[0] in names):
+        given = value if isinstance(value, tuple) else (value,)
+        if not set(given) <= set(possible):
+            allowed = ", ".join(str(one or "left out") for one in possible)
+            raise ConfigError(name, f"must be {allowed} here", value, "Change it, or remove it.")
 
 
-def check_machine(home: Path, port: int | None) -> None:
-    """Refuse a home, a temporary folder or a port that the demo could not use.
+def check_machine(settings: Settings, port: int | None) -> None:
+    """Refuse a home, a ledger, a temporary folder or a port that the demo could not use.
 
     Raises
     ------
-    EnvironmentRefused
+    EnvironmentRefused, ConfigError or LedgerError
         Naming it and the fix.
     """
-    require_place("home", home)
+    require_place("home", settings.home.absolute())
+    if settings.database_url is not None:  # by default it is made in the home
+        Ledger.open(settings.database_url).close()
     require_temporary_folder()
     if port is not None:
         require_port(port)

@@ -5,27 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from dexml.errors import LedgerError
-from dexml.events import (
-    SCHEMA_VERSION,
-    BarsClosed,
-    Command,
-    Event,
-    Filled,
-    HealthChanged,
-    ModeRequested,
-    OrderFailed,
-    PricesSeen,
-)
+from dexml.events import SCHEMA_VERSION, Command, Event
 from dexml.state import State
 
 __all__ = ["decode_command", "decode_event", "decode_state", "digest", "encode"]
 
-_EVENTS = (BarsClosed, PricesSeen, Filled, OrderFailed, HealthChanged, ModeRequested)
+_EVENTS = get_args(Event)
 
 
 @cache

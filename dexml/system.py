@@ -25,6 +25,7 @@ from dexml.events import (
     HealthChanged,
     ModeRequested,
     OrderFailed,
+    PartChanged,
     PricesSeen,
     Reason,
 )
@@ -138,6 +139,8 @@ def _hear(state: State, event: Event) -> tuple[State, list[Command]]:
             return _hear_failure(state, event)
         case HealthChanged():
             return _hear_health(state, event)
+        case PartChanged():
+            return state, [_part_alert(event)]
         case ModeRequested():
             return _hear_mode(state, event)
 
@@ -186,6 +189,12 @@ def _hear_health(state: State, event: HealthChanged) -> tuple[State, list[Comman
         f"{event.instrument} {word}: {event.reason}.",
     )
     return state.having(replace(book, healthy=event.healthy)), [alert]
+
+
+def _part_alert(event: PartChanged) -> Alert:
+    if event.working:
+        return _alert(event, "info", f"{event.part} works again.")
+    return _alert(event, "warning", f"{event.part} failed, the loop goes on: {event.reason}")
 
 
 def _hear_mode(state: State, event: ModeRequested) -> tuple[State, list[Command]]:

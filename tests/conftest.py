@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from dexml.cli_options import guard_ray
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+settings.register_profile("untimed", deadline=None)  # time is measured by benchmarks
+settings.load_profile("untimed")
 guard_ray()  # before any test imports Ray, so that it runs here as it does in the product
 
 

@@ -21,7 +21,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from actors.runtime import free_port
+from actors.cluster import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent

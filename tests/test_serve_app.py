@@ -62,13 +62,13 @@ def url() -> Iterator[str]:
     import ray
     from ray import cloudpickle, serve
 
-    from actors import runtime
+    from actors import cluster, runtime
     from actors.sandbox import sandbox
 
-    port = runtime.free_port()
+    port = cluster.free_port()
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     with sandbox() as folder:
-        runtime.start_local(folder, num_cpus=2)
+        cluster.start_local(folder, num_cpus=2)
         actor = ray.remote(num_cpus=0)(StandIn).options
         kept = [actor(name=name, namespace=runtime.NAMESPACE).remote() for name in PARTS]
         serve.start(http_options=http_options(port=port))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from scipy.stats import kurtosis, skew
 
 from dexml.domain import Bars, Target, to_datetime64
 from dexml.experiments.backtest import BacktestReport, backtest
+from dexml.experiments.identity import configuration_digest
 from dexml.experiments.scoring import ensemble_scores, forecast_verdict, rule_for, target_scores
 from dexml.experiments.trials import TrialCount, count_trials
 from dexml.models.suite import ENSEMBLE
@@ -39,7 +40,9 @@ class Judged:
     trials : Path
         Folder of the data's trials.
     configuration : str
-        Digest of everything that could change the result.
+        Digest of everything that could change the result, but for `kernel`.
+    kernel : KernelConfig
+        Everything that can change a decision; its time step is that of the bars.
     """
 
     forecasts: pd.DataFrame
@@ -47,6 +50,7 @@ class Judged:
     truth: pd.DataFrame | None
     trials: Path
     configuration: str
+    kernel: KernelConfig = field(default_factory=KernelConfig)
 
 
 def judge_forecasts(judged: Judged) -> dict[str, Any]:
@@ -69,7 +73,7 @@ def judge_forecasts(judged: Judged) -> dict[str, Any]:
     signal = ensemble_scores(rows["y"], rows["p"], float(rows["train_rate"].iloc[0]), truth)
     tested = _traded(judged)
     returns = tested.equity.pct_change().dropna()
-    trials = count_trials(judged.trials, judged.configuration, returns)
+    trials = count_trials(judged.trials, _configuration(judged), returns)
     strategy = _strategy(tested)
     probability = _deflated(returns.to_numpy(dtype=np.float64), trials)
     edge, sentence = forecast_verdict(
@@ -83,6 +87,10 @@ def judge_forecasts(judged: Judged) -> dict[str, Any]:
         "verdict": sentence,
         "edge": edge,
     }
+
+
+def _configuration(judged: Judged) -> str:
+    return configuration_digest({"models": judged.configuration, "kernel": repr(judged.kernel)})
 
 
 def _indexed(forecasts: pd.DataFrame) -> pd.DataFrame:
@@ -137,7 +145,7 @@ def _traded(judged: Judged) -> BacktestReport:
         for name, series in judged.bars.items()
     }
     sampled = next(iter(judged.bars.values())).timeframe
-    config = replace(KernelConfig(), timeframe=sampled)
+    config = replace(judged.kernel, timeframe=sampled)
     return backtest(bars, signals, config, until=last.to_pydatetime())
 
 

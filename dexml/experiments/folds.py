@@ -17,7 +17,7 @@ from dexml.models.rules import HourOfWeekVolume, Reversal, Rule, VolatilityClose
 from dexml.models.suite import ENSEMBLE, fit_stacker, member_oof
 from dexml.models.tabular import TabularForecaster
 
-__all__ = ["FORECAST_COLUMNS", "FoldSpec", "forecast_fold"]
+__all__ = ["FORECAST_COLUMNS", "FoldSpec", "forecast_fold", "with_outcomes"]
 
 FORECAST_COLUMNS = ("symbol", "closed_at", "target", "fold", "y", "p", "rule", "train_rate")
 _VOTERS = (*DIRECTIONAL, JOINT)
@@ -78,21 +78,33 @@ def forecast_fold(
     for name, fit in specs.items():
         said[name] = _forecast(name, fit, train, test, labels, folder)
         fitted(name)
-    parts = [
-        _long(name, _target_of(name), said[name], train, test, labels) for name in said.columns
-    ]
     voters = [name for name in specs if name in _VOTERS]
     if voters:
         direction = labels[str(Target.DIRECTION)].reindex(train.index)
         oof = member_oof({name: folder / name for name in voters})
         stacker, _ = fit_stacker(oof, direction, specs[voters[0]], _VOTERS)
-        signal = pd.Series(stacker.predict(said[voters]), index=test.index)
-        parts.append(_long(ENSEMBLE, Target.DIRECTION, signal, train, test, labels))
+        said[ENSEMBLE] = stacker.predict(said[voters])
+    return with_outcomes(said, train, test, labels)
+
+
+def with_outcomes(
+    said: pd.DataFrame, train: pd.DataFrame, test: pd.DataFrame, labels: pd.DataFrame
+) -> pd.DataFrame:
+    """Put each forecast beside its outcome and beside what its rule baseline says.
+
+    Parameters
+    ----------
+    said : DataFrame, shape (n_rows, n_members)
+        Probabilities on the index of `test`, a column for each target, "joint" or "ensemble".
+    train, test, labels : DataFrame
+        As in `forecast_fold`.
+
+    Returns
+    -------
+    DataFrame, columns `FORECAST_COLUMNS` without `fold`
+    """
+    parts = [_long(name, said[name], train, test, labels) for name in said.columns]
     return pd.concat(parts, ignore_index=True)
-
-
-def _target_of(name: str) -> Target:
-    return Target.DIRECTION if name == JOINT else Target(name)
 
 
 def _forecast(
@@ -115,12 +127,12 @@ def _forecast(
 
 def _long(
     name: str,
-    target: Target,
     forecast: pd.Series,
     train: pd.DataFrame,
     test: pd.DataFrame,
     labels: pd.DataFrame,
 ) -> pd.DataFrame:
+    target = Target.DIRECTION if name in (JOINT, ENSEMBLE) else Target(name)
     learned = labels[str(target)].reindex(train.index)
     return pd.DataFrame(
         {

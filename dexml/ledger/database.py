@@ -61,11 +61,22 @@ class Database:
 
     def _make_engine(self) -> Engine:
         if self._url.get_backend_name() != "sqlite":
-            return create_engine(self._url, pool_pre_ping=True)
+            return self._make_server_engine()
         engine = create_engine(self._url, connect_args={"timeout": self._busy_timeout_s})
         event.listen(engine, "connect", self._prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
+
+    def _make_server_engine(self) -> Engine:
+        try:
+            return create_engine(self._url, pool_pre_ping=True)
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"database_url {self.name}",
+                "must have its driver installed",
+                f"without {error.name}",
+                f"Run pip install {error.name}, or name another driver: postgresql+psycopg://.",
+            ) from error
 
     def _prepare_sqlite(self, connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None  # transactions are begun by `_begin_sqlite`

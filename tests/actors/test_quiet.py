@@ -15,7 +15,7 @@ from dexml.cli_options import guard_ray
 guard_ray()
 import ray
 from ray import serve
-from actors import runtime
+from actors import cluster
 from actors.sandbox import sandbox
 
 heard = Path("heard")
@@ -34,7 +34,7 @@ class Idle:
         return 1
 
 with sandbox() as folder:
-    runtime.start_local(folder, num_cpus=1)
+    cluster.start_local(folder, num_cpus=1)
     crowd = [ray.remote(Idle).options(num_cpus=0).remote() for _ in range(14)]
     ray.get([one.ping.remote() for one in crowd], timeout=200)
     until = time.monotonic() + 60

@@ -17,7 +17,7 @@ from dexml.cli_options import guard_ray
 guard_ray()
 import ray
 import pandas as pd
-from actors import runtime
+from actors import cluster
 from actors.sandbox import sandbox
 from actors.tuning import FoldPlan, Window, refuse_unshared, run_folds
 from dexml.domain import Target
@@ -38,7 +38,7 @@ plan = FoldPlan(
 )
 ended = []
 with sandbox() as place:
-    runtime.start_local(place, num_cpus=1)
+    cluster.start_local(place, num_cpus=1)
     refuse_unshared(folder)
     try:
         run_folds(plan, 1, ended.append)

@@ -329,8 +329,19 @@ def test_make_refuses_a_python_that_is_too_old(tmp_path: Path, old_python: str) 
         ("[costs]\npool_fe_bps = 5", "Did you mean costs.pool_fee_bps?"),
         ("[limits]\ndrawdown = 15", "limits.drawdown in dexml.toml must be in (0, 1), was 15.0"),
         ('[policy]\nname = "mine"', "policy.name must be one of net_edge, was mine"),
-        ('[data]\ntimeframe = "4h"', "data.timeframe must be 1h in the demo, was 4h"),
-        ('[models]\nprofile = "best"', "models.profile must be fast in the demo, was best"),
+        ('[data]\ntimeframe = "4h"', "data.timeframe must be 1h here, was 4h"),
+        ('[models]\nprofile = "best"', "models.profile must be fast here, was best"),
+        (
+            '[data]\nexchanges = ["okx"]',
+            "data.exchanges must be binance, kraken, coinbaseexchange here, was ('okx',)",
+        ),
+        ('[serve]\nhost = "0.0.0.0"', "serve.host must be 127.0.0.1 here, was 0.0.0.0"),
+        ('storage_uri = "s3://x"', "storage_uri must be left out here, was s3://x"),
+        (
+            'database_url = "postgresql+pg8000://me:secret@127.0.0.1:1/db"',
+            "postgresql+pg8000://me:***@127.0.0.1:1/db must have its driver installed, was "
+            "without pg8000",
+        ),
         ("[costs", "dexml.toml must be TOML"),
     ],
 )

@@ -21,6 +21,7 @@ from dexml.events import (
     HealthChanged,
     ModeRequested,
     OrderFailed,
+    PartChanged,
     PricesSeen,
     Reason,
     Trade,
@@ -92,6 +93,7 @@ EVENTS = st.one_of(
     st.builds(Filled, at=TIMES, fill=FILLS),
     st.builds(OrderFailed, at=TIMES, intent_id=TEXT, reason=TEXT),
     st.builds(HealthChanged, at=TIMES, instrument=NAMES, healthy=st.booleans(), reason=TEXT),
+    st.builds(PartChanged, at=TIMES, part=NAMES, working=st.booleans(), reason=TEXT),
     st.builds(ModeRequested, at=TIMES, mode=st.sampled_from(Mode), by=TEXT),
 )
 COMMANDS = st.one_of(

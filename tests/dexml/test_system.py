@@ -312,7 +312,7 @@ def live(life: list[tuple[float | None, float, str]]) -> list[tuple[Event, State
     return history
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(LIFE)
 def test_cash_and_quantities_move_exactly_by_the_fills(
     life: list[tuple[float | None, float, str]],
@@ -337,7 +337,7 @@ def test_cash_and_quantities_move_exactly_by_the_fills(
             assert after.equity == worth
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(LIFE)
 def test_an_event_heard_twice_changes_nothing(
     life: list[tuple[float | None, float, str]],
@@ -348,7 +348,7 @@ def test_an_event_heard_twice_changes_nothing(
         assert commands == []
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(LIFE)
 def test_a_state_read_back_from_its_record_goes_on_identically(
     life: list[tuple[float | None, float, str]],
@@ -359,7 +359,7 @@ def test_a_state_read_back_from_its_record_goes_on_identically(
         assert encode(step(read, event)[0]) == encode(after)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(LIFE)
 def test_entries_respect_cash_weight_and_mode(
     life: list[tuple[float | None, float, str]],

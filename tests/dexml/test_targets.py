@@ -32,7 +32,7 @@ def test_the_last_rows_have_no_label_and_the_row_before_them_has(horizon: int) -
 
 
 @given(n=st.integers(1, 70), cut=st.integers(1, 70), horizon=st.integers(1, 4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_label_needs_exactly_the_horizon_more_bars(n: int, cut: int, horizon: int) -> None:
     bars = walk(n=n, seed=3)
     whole = labels({"BTC/USDT": bars}, horizon)

@@ -17,7 +17,7 @@ guard_ray()  # Ray reads its token mode once, when it is imported
 import psutil  # noqa: E402
 import ray  # noqa: E402
 
-from actors import runtime  # noqa: E402
+from actors import cluster, runtime  # noqa: E402
 from actors.sandbox import sandbox  # noqa: E402
 from actors.supervisor import Member, Supervisor  # noqa: E402
 from actors.trainer import TrainerActor  # noqa: E402
@@ -167,7 +167,7 @@ def _child_of_fit() -> psutil.Process:
 
 def play(home: Path, model: str) -> dict[str, Any]:
     with sandbox() as temp_dir:
-        runtime.start_local(temp_dir)
+        cluster.start_local(temp_dir)
         try:
             whole, born = undisturbed(home, model)
             return {

@@ -22,7 +22,7 @@ import ray  # noqa: E402
 from ray import serve  # noqa: E402
 
 import serve_app  # noqa: E402
-from actors import runtime  # noqa: E402
+from actors import cluster  # noqa: E402
 from actors.sandbox import sandbox  # noqa: E402
 from tests.system import tiny  # noqa: E402
 
@@ -55,7 +55,7 @@ def status_of(url: str) -> int:
 
 
 def start_serving(one: tiny.Loop) -> int:
-    port = runtime.free_port()
+    port = cluster.free_port()
     args = serve_app.ServeArgs(
         run=one.run,
         database_url=one.crew.place.database_url,
@@ -84,7 +84,7 @@ def main(home: Path, model: str) -> None:
     with ExitStack() as stack:
         temp_dir = stack.enter_context(sandbox())
         say("starting Ray", temp_dir=str(temp_dir))
-        dashboard = runtime.start_local(temp_dir)
+        dashboard = cluster.start_local(temp_dir)
         stack.callback(ray.shutdown)
         say("starting the crew")
         run = f"stand-{datetime.now(UTC):%H%M%S}-{os.getpid()}"

@@ -15,11 +15,11 @@ from pathlib import Path
 from dexml.cli_options import guard_ray
 guard_ray()
 import ray
-from actors import runtime
+from actors import cluster
 from actors.sandbox import sandbox
 from tests.system import tiny
 with sandbox() as temp_dir:
-    runtime.start_local(temp_dir)
+    cluster.start_local(temp_dir)
     try:
         with tiny.loop(Path(sys.argv[1]), "growth", sys.argv[2]) as one:
             held = []

@@ -35,7 +35,7 @@ def test_only_news_and_macro_may_be_missing() -> None:
 
 
 @given(end=st.integers(WARM_UP + 1, 650))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_prefix_has_the_same_bits(end: int) -> None:
     at = HISTORY.bars["BTC/USDT"].closed_at[end - 1]
     part = build_panel(HISTORY.until(at))
@@ -47,7 +47,7 @@ def test_a_prefix_has_the_same_bits(end: int) -> None:
 
 
 @given(start=st.integers(1, 200))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_history_may_begin_elsewhere(start: int) -> None:
     bars = {name: one.take(slice(start, None)) for name, one in HISTORY.bars.items()}
     part = build_panel(replace(HISTORY, bars=bars))

@@ -17,7 +17,7 @@ def panel_times(n_hours: int, n_instruments: int = 3) -> pd.DatetimeIndex:
 
 
 @given(n_hours=st.integers(60, 120), folds=st.integers(2, 6), embargo=st.integers(0, 8))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_row_is_judged_once_and_learnt_from_only_beyond_the_embargo(
     n_hours: int, folds: int, embargo: int
 ) -> None:
@@ -60,7 +60,7 @@ def test_more_folds_than_instants_are_refused() -> None:
     gap=st.integers(0, 5),
     anchored=st.booleans(),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_walking_forward_learns_from_the_past_and_judges_no_row_twice(
     n_hours: int, train: int, test: int, gap: int, anchored: bool
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from actors import verdict
+from actors import closing
 from actors.crew import Place
 
 URL = "http://127.0.0.1:8000/#token=dxm_" + "0123456789abcdef" * 5
@@ -31,6 +31,7 @@ def _result() -> dict[str, Any]:
         "backtest_identical": True,
         "decisions": 300,
         "orders": 3,
+        "alerts": 0,
         "fills": 3,
         "equity": 10_023.3,
         "buy_and_hold": 9_988.1,
@@ -42,12 +43,14 @@ def _result() -> dict[str, Any]:
     }
 
 
-def _lines(width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setattr(verdict, "render_report", lambda _result: "")  # tested in test_report
+def _lines(
+    width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, keep: bool = True
+) -> list[str]:
+    monkeypatch.setattr(closing, "render_report", lambda _result: "")  # tested in test_report
     place = Place(home=tmp_path, run="r")
     place.folder.mkdir(parents=True)
     file = io.StringIO()
-    verdict.closing_words(Console(file=file, width=width), _result(), place)
+    closing.closing_words(Console(file=file, width=width), _result(), place, keep=keep)
     return file.getvalue().splitlines()
 
 
@@ -75,3 +78,12 @@ def test_eighty_columns_show_both_scores_and_sixty_the_accuracy(
     assert row.split() == ["macro", "degraded", "-", "0.5412", "0.5412", "-", "0.6812", "0.6812"]
     assert any("log-loss" in line for line in wide)
     assert not any("log-loss" in line for line in narrow[:3])
+
+
+def test_an_address_that_is_gone_by_now_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = _lines(80, tmp_path / "a", monkeypatch)
+    gone = _lines(80, tmp_path / "b", monkeypatch, keep=False)
+    assert not any("--keep" in line for line in kept)
+    assert "--keep" in gone[-1]

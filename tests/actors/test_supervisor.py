@@ -1,0 +1,228 @@
+"""What the loop does when a part of it fails: real owners of book and account, no Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray.exceptions import GetTimeoutError
+
+from actors.execution import ExecutionActor
+from actors.feed import ContextReport
+from actors.forecast import Forecasts
+from actors.monitor import MonitorActor
+from actors.risk import RiskActor
+from actors.supervisor import BACK_OFF_S, Member, Supervisor
+from dexml.costs import CostConfig
+from dexml.domain import Signal
+from dexml.errors import DataError, EnvironmentRefused
+from dexml.execution.paper import PaperBroker
+from dexml.experiments.replay import replay_run
+from dexml.experiments.sources import bar_sets
+from dexml.ledger import Ledger
+from dexml.records import encode
+from dexml.simulation.market import MarketConfig, plant
+from dexml.state import KernelConfig
+from dexml.system import initial_state, warm_up
+
+NAMES = ("BTC/USDT", "ETH/USDT")
+RUN = "parts"
+MARKET = plant(MarketConfig(instruments=NAMES, n_bars=400, bayes_accuracy=0.8))
+SETS = bar_sets(MARKET.history.bars, 400)
+FIRST = 300
+
+
+class Part:
+    """An actor that answers what it is told to, or fails with what it is told to."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.failure: Exception | None = None
+        self.begun = self.asked = 0
+
+    def start(self, epoch: int) -> None:
+        self.begun += 1
+
+    def poll(self) -> Any:
+        self.asked += 1
+        if self.failure is not None:
+            raise self.failure
+        return self.answer() if callable(self.answer) else self.answer
+
+
+class Forecaster(Part):
+    def forecast(self, closed_at: Any) -> Any:
+        bars = next(bars for bars in SETS if bars[0].closed_at == closed_at)
+        said = [
+            Signal(instrument=b.instrument, closed_at=closed_at, probability=0.9, members=())
+            for b in bars
+        ]
+        self.answer = Forecasts(bars=bars, signals=tuple(said))
+        return self.poll()
+
+
+class Monitor(Part):
+    def __init__(self, owner: MonitorActor) -> None:
+        super().__init__(None)
+        self.owner = owner
+
+    def start(self, epoch: int) -> None:
+        super().start(epoch)
+        self.owner.start(epoch, [bar for bars in SETS[FIRST - 32 : FIRST] for bar in bars])
+
+    def observe(self, bars: Any) -> Any:
+        self.poll()
+        return self.owner.observe(bars)
+
+
+class Rig:
+    """A loop over plain objects whose clock stands still until it is moved."""
+
+    def __init__(self, url: str) -> None:
+        self.ledger = Ledger.open(url)
+        self.seconds = 0.0
+        self.row = FIRST
+        self.supervisor = Supervisor(RUN, self.ledger, self.call, now=lambda: self.seconds)
+        self.parts: dict[str, Part] = {
+            "feed:one": Part(None),
+            "context": Part(ContextReport(n_news=0, n_macro=0, failed={})),
+            "forecast": Forecaster(None),
+            "monitor": Monitor(MonitorActor(RUN, url)),
+        }
+        self.owners: dict[str, Any] = {
+            "risk": RiskActor(RUN, url),
+            "execution": ExecutionActor(RUN, url, PaperBroker(CostConfig())),
+        }
+        for name, owner in (self.owners | self.parts).items():
+            self.supervisor.add(Member(name=name, handle=owner))
+
+    def call(self, handle: Any, method: str, *args: Any, timeout_s: float = 0) -> Any:
+        self.seconds += 1
+        return getattr(handle, method)(*args)
+
+    def live(self, n_cycles: int) -> None:
+        for _ in range(n_cycles):
+            self.supervisor.cycle(SETS[self.row][0].closed_at)
+            self.row += 1
+
+    def alerts(self) -> list[str]:
+        rows = self.ledger.alerts(RUN)
+        return [row["text"] for row in rows if row["subject"] == "part_changed"]
+
+    def decided(self) -> int:
+        return len(self.ledger.decisions(RUN))
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    with Ledger.open(url) as ledger:
+        state = initial_state(RUN, KernelConfig(), NAMES, Decimal(10_000))
+        state = warm_up(state, SETS[:FIRST])
+        at = SETS[FIRST - 1][0].closed_at
+        ledger.start_run(RUN, at, {"initial_state": encode(state)}, 0)
+    made = Rig(url)
+    yield made
+    made.ledger.close()
+
+
+@pytest.mark.parametrize("name", ["feed:one", "context", "monitor"])
+def test_a_failing_part_is_one_alert_and_the_loop_decides_on(rig: Rig, name: str) -> None:
+    rig.parts[name].failure = ValueError("a bug\nwith a long trace")
+    rig.live(3)
+    assert rig.decided() == 3 * len(NAMES)
+    assert rig.alerts() == [f"{name} failed, the loop goes on: {_method(name)}: a bug"]
+    assert rig.parts[name].asked == 1  # it rests
+
+
+@pytest.mark.parametrize("name", ["feed:one", "context", "monitor"])
+def test_after_its_rest_a_part_is_begun_anew_and_its_return_is_told(rig: Rig, name: str) -> None:
+    part = rig.parts[name]
+    part.failure = ValueError("a bug")
+    rig.live(1)
+    part.failure = None
+    rig.seconds += BACK_OFF_S
+    rig.live(1)
+    assert part.begun == 2
+    assert rig.alerts()[1:] == [f"{name} works again."]
+    assert replay_run(rig.ledger, RUN).identical
+
+
+def test_a_part_that_never_answers_costs_seconds_and_not_a_minute(rig: Rig) -> None:
+    rig.parts["context"].failure = GetTimeoutError("no answer")
+    rig.live(1)
+    assert rig.seconds < 40
+    assert len(rig.alerts()) == 1
+
+
+def test_what_a_feed_could_not_read_is_told_once_and_it_is_asked_again(rig: Rig) -> None:
+    part = rig.parts["context"]
+    part.answer = ContextReport(n_news=0, n_macro=0, failed={"vix": "was HTTP 500"})
+    rig.live(3)
+    assert part.asked == 3
+    assert rig.alerts() == ["context failed, the loop goes on: vix: was HTTP 500"]
+    part.answer = ContextReport(n_news=0, n_macro=0, failed={})
+    rig.live(1)
+    assert rig.alerts()[-1] == "context works again."
+
+
+def test_without_forecasts_nothing_is_decided_and_the_loop_lives(rig: Rig) -> None:
+    rig.parts["forecast"].failure = DataError("panel", "must reach the close", "short", "Wait.")
+    rig.live(2)
+    assert rig.decided() == 0
+    assert "panel must reach the close" in rig.alerts()[0]
+    rig.parts["forecast"].failure = None
+    rig.seconds += BACK_OFF_S
+    rig.live(2)
+    assert rig.decided() == 2 * len(NAMES)
+
+
+def test_without_the_owner_of_the_book_the_loop_ends(rig: Rig) -> None:
+    def away(*_args: Any) -> None:
+        raise GetTimeoutError("no answer")
+
+    rig.owners["risk"].handle = away
+    with pytest.raises(EnvironmentRefused, match="actor risk must answer"):
+        rig.live(1)
+
+
+def test_outcomes_that_a_resting_monitor_missed_are_judged_when_it_is_back(rig: Rig) -> None:
+    rows = [
+        {
+            "instrument": bar.instrument,
+            "closed_at": bar.closed_at,
+            "target": "direction",
+            "probability": 0.9,
+            "model": "m",
+        }
+        for bars in SETS[FIRST : FIRST + 6]
+        for bar in bars
+    ]
+    epoch = rig.ledger.acquire_epoch("test", "forecasts")
+    rig.ledger.add_forecasts("test", epoch, RUN, rows)
+    rig.live(2)
+    rig.parts["monitor"].failure = ValueError("a bug")
+    rig.live(3)
+    assert len(rig.ledger.outcomes(RUN)) == 1 * len(NAMES)
+    rig.parts["monitor"].failure = None
+    rig.seconds += BACK_OFF_S
+    rig.parts["monitor"].owner.start = _with_bars(rig, rig.row)  # type: ignore[attr-defined]
+    rig.live(1)
+    assert len(rig.ledger.outcomes(RUN)) == 5 * len(NAMES)
+
+
+def _with_bars(rig: Rig, row: int) -> Any:
+    owner = rig.parts["monitor"].owner  # type: ignore[attr-defined]
+
+    def start(epoch: int, _bars: Any) -> None:
+        bars = [bar for one in SETS[row - 32 : row] for bar in one]
+        MonitorActor.start(owner, epoch, bars)
+
+    return start
+
+
+def _method(name: str) -> str:
+    return "observe" if name == "monitor" else "poll"
