@@ -46,7 +46,7 @@ def expit(x: ArrayLike) -> Floats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stacker:
-    """Calibrated logistic combination of members' log-odds, shrunk towards the base rate.
+    """Calibrated logistic combination of members' log-odds, shrunk towards a prior.
 
     Attributes
     ----------
@@ -61,8 +61,8 @@ class Stacker:
     -----
     p = expit(intercept + sum_j w_j (logit p_j - base)). A member that is missing counts as the base
     rate, so its term vanishes and nothing need be fitted again. Weights minimise the summed
-    log-loss + penalty / 2 * sum_j w_j^2 by Newton's method. Sums run column by column, without
-    BLAS, so a row has the same bits alone and in a batch.
+    log-loss + penalty / 2 * sum_j (w_j - prior)^2 by Newton's method. Sums run column by column,
+    without BLAS, so a row has the same bits alone and in a batch.
 
     References
     ----------
@@ -82,7 +82,9 @@ class Stacker:
     base: float
 
     @classmethod
-    def fit(cls, oof: pd.DataFrame, y: ArrayLike, penalty: float = 10.0) -> Stacker:
+    def fit(
+        cls, oof: pd.DataFrame, y: ArrayLike, penalty: float = 10.0, prior: float = 0.0
+    ) -> Stacker:
         """Learn the weights from forecasts that did not see their own labels.
 
         Parameters
@@ -92,7 +94,10 @@ class Stacker:
         y : array-like, shape (n,)
             Labels; rows whose label is NaN are left out.
         penalty : float
-            Strength of the pull towards the base rate, positive.
+            Strength of the pull towards `prior`, positive.
+        prior : float
+            Weight of each member before any row is seen. 0 leaves the base rate, which suits raw
+            learners; 1 / n_members leaves their mean, which suits calibrated members.
 
         Raises
         ------
@@ -109,7 +114,7 @@ class Stacker:
         for member in said.columns[said.isna().all()]:
             raise ModelError(f"member {member}", "must have forecasts", "none", "Leave it out.")
         base = float(logit([labels.mean()])[0])
-        solution = _fit_logistic([_centred(said[m], base) for m in said], labels, penalty)
+        solution = _fit_logistic([_centred(said[m], base) for m in said], labels, penalty, prior)
         return cls(
             members=tuple(map(str, oof.columns)),
             weights=tuple(map(float, solution[1:])),
@@ -177,36 +182,51 @@ def _centred(said: pd.Series, base: float) -> Floats:
     return np.where(np.isfinite(values), logit(values) - base, 0.0)
 
 
-def _fit_logistic(terms: list[Floats], y: Floats, penalty: float) -> Floats:
-    # Sums instead of matrix products: BLAS may change bits with its number of threads.
-    columns = [np.ones_like(y), *terms]
-    ridge = np.array([0.0, *[penalty] * len(terms)])
-    solution = np.array([float(logit([y.mean()])[0]), *[0.0] * len(terms)])
-    loss = _penalised_loss(columns, y, ridge, solution)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Problem:
+    """Penalised logistic regression; the penalty pulls `solution` towards `prior`.
+
+    Sums instead of matrix products: BLAS may change bits with its number of threads.
+    """
+
+    columns: list[Floats]
+    y: Floats
+    ridge: Floats
+    prior: Floats
+
+    def loss(self, solution: Floats) -> float:
+        x, away = _combine(self.columns, solution), solution - self.prior
+        loss = np.sum(np.logaddexp(0.0, x) - self.y * x)
+        return float(loss + np.sum(self.ridge * away * away) / 2.0)
+
+    def newton_step(self, solution: Floats) -> Floats:
+        p = expit(_combine(self.columns, solution))
+        gradient = np.array([np.sum(column * (p - self.y)) for column in self.columns])
+        gradient += self.ridge * (solution - self.prior)
+        curvature = [[np.sum(a * b * p * (1 - p)) for b in self.columns] for a in self.columns]
+        return np.linalg.solve(np.array(curvature) + np.diag(self.ridge), gradient)
+
+
+def _fit_logistic(terms: list[Floats], y: Floats, penalty: float, prior: float) -> Floats:
+    problem = _Problem(
+        columns=[np.ones_like(y), *terms],
+        y=y,
+        ridge=np.array([0.0, *[penalty] * len(terms)]),
+        prior=np.array([float(logit([y.mean()])[0]), *[prior] * len(terms)]),
+    )
+    solution = problem.prior
+    loss = problem.loss(solution)
     for _ in range(_NEWTON_STEPS):
-        step = _newton_step(columns, y, ridge, solution)
+        step = problem.newton_step(solution)
         size, trial = 1.0, solution - step
-        while _penalised_loss(columns, y, ridge, trial) > loss and size > 1e-6:
+        while problem.loss(trial) > loss and size > 1e-6:
             size, trial = size / 2.0, solution - size / 2.0 * step
         solution = trial
-        improved = _penalised_loss(columns, y, ridge, solution)
+        improved = problem.loss(solution)
         if loss - improved < 1e-10 * abs(loss):
             break
         loss = improved
     return solution
-
-
-def _newton_step(columns: list[Floats], y: Floats, ridge: Floats, solution: Floats) -> Floats:
-    p = expit(_combine(columns, solution))
-    gradient = np.array([np.sum(c * (p - y)) for c in columns]) + ridge * solution
-    curvature = [[np.sum(a * b * p * (1 - p)) for b in columns] for a in columns]
-    return np.linalg.solve(np.array(curvature) + np.diag(ridge), gradient)
-
-
-def _penalised_loss(columns: list[Floats], y: Floats, ridge: Floats, solution: Floats) -> float:
-    x = _combine(columns, solution)
-    loss = np.sum(np.logaddexp(0.0, x) - y * x)
-    return float(loss + np.sum(ridge * solution * solution) / 2.0)
 
 
 def _combine(columns: list[Floats], solution: Floats) -> Floats:

@@ -114,13 +114,13 @@ def forecast_verdict(scores: Mapping[str, Any], strategy: Mapping[str, Any]) -> 
     verb = "beat" if skilled else "do not beat"
     said = f"forecasts {verb} the base rate (t = {scores['skill_t']:.1f})"
     earned = f"trading them returned {strategy['total_return']:+.1%} after costs"
+    if not strategy["orders"]:
+        earned = "no trade was worth its costs"
     if skilled and paid:
         return True, f"Evidence of an edge after costs: {said}, and {earned}."
     if skilled:
-        return (
-            False,
-            f"No evidence of an edge after costs: {said}, but {earned}, within luck's reach.",
-        )
+        luck = ", within luck's reach" if strategy["orders"] else ""
+        return False, f"No evidence of an edge after costs: {said}, but {earned}{luck}."
     return False, f"No evidence of an edge: {said}; {earned}."
 
 

@@ -147,8 +147,9 @@ def fit_stacker(
     labels = y[y.notna()].to_numpy(dtype=np.float64)
     closed_at = rows.index.get_level_values("closed_at")
     splits = block_splits(closed_at, spec.n_folds, bar_step(closed_at) * spec.embargo_bars)
-    forecasts = pd.Series(cross_fit(rows, labels, splits), rows.index, name=ENSEMBLE)
-    return Stacker.fit(rows, labels), forecasts
+    equal = 1 / rows.shape[1]  # the members are calibrated: few rows leave their mean
+    forecasts = pd.Series(cross_fit(rows, labels, splits, equal), rows.index, name=ENSEMBLE)
+    return Stacker.fit(rows, labels, prior=equal), forecasts
 
 
 def _forecast(member: Forecaster | None, panel: pd.DataFrame) -> Floats:

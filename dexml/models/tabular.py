@@ -123,7 +123,9 @@ def fit_tabular(frame: pd.DataFrame, label: pd.Series, spec: FitSpec, folder: Pa
     return FitReport.read(folder, time.perf_counter() - started, peak_rss_mb("self"))
 
 
-def cross_fit(members: pd.DataFrame, y: Floats, splits: Sequence[Split]) -> Floats:
+def cross_fit(
+    members: pd.DataFrame, y: Floats, splits: Sequence[Split], prior: float = 0.0
+) -> Floats:
     """Return stacked forecasts of each block by weights learnt on the other blocks.
 
     Parameters
@@ -134,10 +136,12 @@ def cross_fit(members: pd.DataFrame, y: Floats, splits: Sequence[Split]) -> Floa
         Labels.
     splits : sequence of Split
         Those that made the out-of-fold probabilities.
+    prior : float
+        See `Stacker.fit`.
     """
     out = np.full(len(members), np.nan)
     for split in splits:
-        stacker = Stacker.fit(members.iloc[split.train], y[split.train])
+        stacker = Stacker.fit(members.iloc[split.train], y[split.train], prior=prior)
         out[split.test] = stacker.predict(members.iloc[split.test])
     return out
 

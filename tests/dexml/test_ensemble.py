@@ -47,6 +47,19 @@ def test_a_heavy_penalty_leaves_the_base_rate() -> None:
     np.testing.assert_allclose(p, y.mean(), atol=1e-6)
 
 
+def test_a_heavy_penalty_leaves_the_mean_of_members_that_begin_equal() -> None:
+    members, y, _ = informed()
+    stacker = Stacker.fit(members, y, penalty=1e12, prior=1 / 3)
+    np.testing.assert_allclose(stacker.weights, 1 / 3, atol=1e-6)
+
+
+def test_few_rows_leave_a_good_member_nearly_as_it_is() -> None:
+    _, y, truth = informed(60)
+    told = pd.DataFrame({"told": expit(0.3 * logit(truth))})
+    weights = [Stacker.fit(told, y, prior=prior).weights[0] for prior in (0.0, 1.0)]
+    assert weights[0] < 0.5 < 0.8 < weights[1]
+
+
 def test_noise_alone_is_shrunk_to_almost_the_base_rate() -> None:
     rng = np.random.default_rng(5)
     members = pd.DataFrame({"noise": expit(rng.normal(0, 0.1, 3_000))})
