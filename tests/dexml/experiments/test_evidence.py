@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dexml.costs import CostConfig
 from dexml.experiments.evidence import Judged, judge_forecasts
 from dexml.experiments.folds import FORECAST_COLUMNS
 from dexml.models.suite import ENSEMBLE
 from dexml.simulation.market import MarketConfig, PlantedMarket, plant
+from dexml.state import KernelConfig
 from dexml.targets import labels
 
 INSTRUMENTS = ("BTC/USDT", "ETH/USDT")
@@ -30,7 +32,9 @@ def _forecasts(market: PlantedMarket, said: pd.Series, *targets: str) -> pd.Data
     return pd.concat([late.assign(target=name) for name in targets])[list(FORECAST_COLUMNS)]
 
 
-def _judge(market: PlantedMarket, forecasts: pd.DataFrame, folder: Path) -> dict[str, object]:
+def _judge(
+    market: PlantedMarket, forecasts: pd.DataFrame, folder: Path, **more: KernelConfig
+) -> dict[str, object]:
     return judge_forecasts(
         Judged(
             forecasts=forecasts,
@@ -38,6 +42,7 @@ def _judge(market: PlantedMarket, forecasts: pd.DataFrame, folder: Path) -> dict
             truth=market.truth,
             trials=folder,
             configuration="only",
+            **more,
         )
     )
 
@@ -77,3 +82,14 @@ def test_without_a_direction_nothing_is_traded(market: PlantedMarket, tmp_path: 
     assert result["ensemble"] is result["strategy"] is result["significance"]["sharpe"] is None
     assert result["verdict"].startswith("No target speaks of direction")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_other_costs_are_another_trial_and_the_same_ones_are_not(
+    market: PlantedMarket, tmp_path: Path
+) -> None:
+    forecasts = _forecasts(market, market.truth["direction"], "direction", ENSEMBLE)
+    dear = KernelConfig(costs=CostConfig(pool_fee_bps=100))
+    cheap = [_judge(market, forecasts, tmp_path) for _ in range(2)]
+    costly = _judge(market, forecasts, tmp_path, kernel=dear)
+    assert [one["significance"]["n_trials"] for one in (*cheap, costly)] == [1, 1, 2]
+    assert costly["strategy"]["orders"] < cheap[0]["strategy"]["orders"]
