@@ -47,11 +47,15 @@ class History:
     macro : DataFrame
         Columns `MACRO_COLUMNS`: series name, the period a value describes, the instant from which
         it is known, the value.
+    venue_closes : mapping of instrument to DataFrame
+        Index `closed_at` (UTC, ascending), a float64 column for each exchange: the close there, NaN
+        where it had no bar. Instruments that only one source told of are absent.
     """
 
     bars: Mapping[str, Bars]
     news: pd.DataFrame = field(default_factory=empty_news)
     macro: pd.DataFrame = field(default_factory=empty_macro)
+    venue_closes: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def timeframe(self) -> Timeframe:
@@ -64,4 +68,5 @@ class History:
             bars={name: bars.until(instant) for name, bars in self.bars.items()},
             news=self.news[self.news["known_at"] <= aware].reset_index(drop=True),
             macro=self.macro[self.macro["known_at"] <= aware].reset_index(drop=True),
+            venue_closes={name: one.loc[:aware] for name, one in self.venue_closes.items()},
         )
