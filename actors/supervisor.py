@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from math import inf
 from typing import Any
 
 from ray.exceptions import GetTimeoutError, RayActorError
@@ -136,7 +137,7 @@ class Supervisor:
         patience_s: float = SPARE_PATIENCE_S,
     ) -> Any:
         """Ask a part that the loop can do without; None if it failed or rests after a failure."""
-        if self._now() < self._resting.get(name, self._now()):
+        if self._now() < self._resting.get(name, -inf):
             return None
         try:
             if self._resting.pop(name, None) is not None:

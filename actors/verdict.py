@@ -13,6 +13,7 @@ import pandas as pd
 from actors.crew import Crew
 from actors.fitting import Trained
 from dexml.domain import Bars, History, Target, to_datetime64
+from dexml.errors import EnvironmentRefused
 from dexml.events import Action, Decision
 from dexml.execution.paper import PaperBroker
 from dexml.experiments.backtest import BacktestReport, LocalHost, backtest
@@ -81,13 +82,22 @@ def _enter(evidence: Evidence, scores: dict[str, dict[str, Any]]) -> None:
 
 
 def live(evidence: Evidence) -> dict[str, Any]:
-    """Return what was decided and earned live, and whether replay and backtest agree."""
+    """Return what was decided and earned live, and whether replay and backtest agree.
+
+    Raises
+    ------
+    EnvironmentRefused
+        If no bar could be decided on.
+    """
     crew, run = evidence.crew, evidence.crew.place.run
+    alerts, equity = crew.ledger.alerts(run), crew.ledger.equity(run)
+    if not equity:
+        said = alerts[-1]["text"] if alerts else "none"
+        raise EnvironmentRefused("the loop", "must decide on a bar", said, "See dexml status.")
     replayed = replay_run(crew.ledger, run)
     decided = _decisions(crew, run)
     again = _same_bars(evidence)
     declined = Counter(str(one.reason) for one in decided if one.action is Action.DECLINE)
-    equity = crew.ledger.equity(run)
     held = again.buy_and_hold
     trades = crew.ledger.trades(run)
     return {
@@ -96,7 +106,7 @@ def live(evidence: Evidence) -> dict[str, Any]:
         "declined": dict(sorted(declined.items())),
         "orders": len(again.orders),
         "fills": len(trades),
-        "alerts": len(crew.ledger.alerts(run)),
+        "alerts": len(alerts),
         "equity": float(equity[-1]["equity"]),
         "buy_and_hold": float(held.iloc[-1]),
         "replay": {"identical": replayed.identical, "decisions": replayed.decisions},

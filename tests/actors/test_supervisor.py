@@ -79,13 +79,13 @@ class Monitor(Part):
 
 
 class Rig:
-    """A loop over plain objects whose clock stands still until it is moved."""
+    """A loop over plain objects and a clock that a test moves."""
 
     def __init__(self, url: str) -> None:
         self.ledger = Ledger.open(url)
         self.seconds = 0.0
         self.row = FIRST
-        self.supervisor = Supervisor(RUN, self.ledger, self.call, now=lambda: self.seconds)
+        self.supervisor = Supervisor(RUN, self.ledger, self.call, self.now)
         self.parts: dict[str, Part] = {
             "feed:one": Part(None),
             "context": Part(ContextReport(n_news=0, n_macro=0, failed={})),
@@ -98,6 +98,10 @@ class Rig:
         }
         for name, owner in (self.owners | self.parts).items():
             self.supervisor.add(Member(name=name, handle=owner))
+
+    def now(self) -> float:
+        self.seconds += 1e-6  # no two readings of a clock are equal
+        return self.seconds
 
     def call(self, handle: Any, method: str, *args: Any, timeout_s: float = 0) -> Any:
         self.seconds += 1
