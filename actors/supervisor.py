@@ -23,8 +23,7 @@ from dexml.ledger import Ledger
 __all__ = ["Member", "Supervisor"]
 
 PATIENCE_S = 60.0  # for an actor to come back
-SPARE_PATIENCE_S = 10.0  # for one that the loop can do without
-BACK_OFF_S = 60.0  # before it is asked again
+BACK_OFF_S = 60.0  # before a part that failed is asked again
 _LOG = logging.getLogger(__name__)
 
 
@@ -50,8 +49,9 @@ class Supervisor:
 
     Every call that has an effect carries a key, so after an actor died the supervisor waits for
     its next life, starts it under a new epoch and repeats the call: nothing is lost or made twice.
-    The loop needs the owners of the book and of the account. Any other part may fail: that is an
-    alert, the part is left alone for `BACK_OFF_S` and then begun anew, and the loop goes on.
+    The loop needs the owners of the book and of the account. Any other part may fail, or stay away
+    for longer than `PATIENCE_S`: that is an alert, the part is left alone for `BACK_OFF_S` and then
+    begun anew, and the loop goes on.
 
     Parameters
     ----------
@@ -81,24 +81,17 @@ class Supervisor:
         self._members[member.name] = member
         self._begin(member)
 
-    def ask(
-        self,
-        name: str,
-        method: str,
-        *args: Any,
-        timeout_s: float = 10.0,
-        patience_s: float = PATIENCE_S,
-    ) -> Any:
+    def ask(self, name: str, method: str, *args: Any, timeout_s: float = 10.0) -> Any:
         """Call a member's method, reviving the member as often as it dies within the patience."""
         member = self._members[name]
-        deadline = self._now() + patience_s
+        deadline = self._now() + PATIENCE_S
         while True:
             try:
                 return self._call(member.handle, method, *args, timeout_s=timeout_s)
             except (RayActorError, GetTimeoutError, ActorNotReady) as error:
                 if self._now() > deadline:
                     raise _gone(name, error) from error
-                self._begin(member, patience_s)
+                self._begin(member)
 
     def cycle(self, closed_at: datetime) -> list[Command]:
         """Live through the bars that close at `closed_at`; return what was decided.
@@ -106,9 +99,7 @@ class Supervisor:
         Without forecasts nothing is decided.
         """
         prices = self._poll(closed_at)
-        forecasts = self._spare(
-            closed_at, "forecast", "forecast", closed_at, timeout_s=30, patience_s=PATIENCE_S
-        )
+        forecasts = self._spare(closed_at, "forecast", "forecast", closed_at, timeout_s=30)
         if forecasts is None:
             return []
         commands = run_bar(_LiveHost(self), forecasts.bars, forecasts.signals, prices)
@@ -134,15 +125,14 @@ class Supervisor:
         method: str,
         *args: Any,
         timeout_s: float = 10.0,
-        patience_s: float = SPARE_PATIENCE_S,
     ) -> Any:
         """Ask a part that the loop can do without; None if it failed or rests after a failure."""
         if self._now() < self._resting.get(name, -inf):
             return None
         try:
             if self._resting.pop(name, None) is not None:
-                self._begin(self._members[name], patience_s)
-            answer = self.ask(name, method, *args, timeout_s=timeout_s, patience_s=patience_s)
+                self._begin(self._members[name])
+            answer = self.ask(name, method, *args, timeout_s=timeout_s)
         except Exception as error:  # the loop's edge: whatever a part does becomes an alert
             _LOG.warning("%s.%s failed", name, method, exc_info=error)
             self._resting[name] = self._now() + BACK_OFF_S
@@ -160,8 +150,8 @@ class Supervisor:
         event = PartChanged(at=at, part=name, working=failure is None, reason=reason)
         self.ask("risk", "handle", event)
 
-    def _begin(self, member: Member, patience_s: float = PATIENCE_S) -> None:
-        deadline = self._now() + patience_s
+    def _begin(self, member: Member) -> None:
+        deadline = self._now() + PATIENCE_S
         while True:
             try:
                 epoch = self._ledger.acquire_epoch(member.name, f"supervisor of {self._run}")
