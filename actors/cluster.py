@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from dexml.errors import EnvironmentRefused, UnsafeSetup
 __all__ = ["free_port", "join_or_start", "keep_replica_private", "start_local"]
 
 _LOG = logging.getLogger(__name__)
+_RAY = "r"  # short, because the paths of Ray's sockets may not be long
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _START_PATIENCE_S = 180  # Ray's dashboard gets 30 otherwise, too short for two busy cores
 _QUIET_PORTS = range(20_000, 32_000)  # above what Ray gives its workers, below ephemeral ones
 _METRIC_PORTS = ("AUTOSCALER_METRIC_PORT", "DASHBOARD_METRIC_PORT")
@@ -67,7 +70,7 @@ def start_local(temp_dir: Path, *, num_cpus: int | None = None) -> str:
 
 
 def _start(temp_dir: Path, num_cpus: int | None) -> str:
-    with _ports_of_our_own():
+    with _ports_of_our_own(), _signals_kept():
         context = ray.init(
             address="local",
             num_cpus=num_cpus,
@@ -78,16 +81,27 @@ def _start(temp_dir: Path, num_cpus: int | None) -> str:
             log_to_driver=False,
             logging_level="ERROR",
             object_store_memory=256 * 2**20,
-            _temp_dir=str(temp_dir),
+            _temp_dir=str(temp_dir / _RAY),  # Ray opens it to everybody: only its parent is private
         )
     return f"http://{context.dashboard_url}"
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    # Ray takes SIGTERM for itself, and would end without cleaning up
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _stop_remains(temp_dir: Path) -> None:
     # each process of this Ray has a path below the folder among its arguments
     ray.shutdown()
     children = psutil.Process().children(recursive=True)
-    ours = [one for one in children if f"{temp_dir}/session_" in _command_line(one)]
+    ours = [one for one in children if f"{temp_dir / _RAY}/session_" in _command_line(one)]
     for process in ours:
         process.kill()
     psutil.wait_procs(ours, timeout=10)

@@ -13,14 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import psutil
 
 __all__ = ["MemoryWatch", "sandbox"]
 
 _PR_SET_CHILD_SUBREAPER = 36
-_LONGEST_BASE = 30
+_LONGEST_BASE = 26
+_PREFIX, _OWNER = "dexml-", "owner"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _HALF_WRITTEN = re.compile(r"\..+\.(\d+)\.(?:partial|tmp)")
 
 
@@ -35,30 +36,72 @@ def sandbox(home: Path | None = None) -> Iterator[Path]:
         removed too, now and at the end.
 
     The process becomes the reaper of its orphaned descendants, so that a worker whose parent died
-    (Ray starts processes through processes) is still found. Ctrl-C and SIGTERM both unwind through
-    here; further ones are ignored while it cleans up. Descendants put their own temporary files
-    into the folder, so that even a killed one leaves none behind.
+    (Ray starts processes through processes) is still found. Ctrl-C, SIGTERM and a closed terminal
+    all unwind through here; further ones are ignored from then on. Descendants put their own
+    temporary files into the folder, so that even a killed one leaves none behind. What a run left
+    that was itself killed with SIGKILL is removed by the next one.
     """
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    folder = Path(tempfile.mkdtemp(prefix="dexml-", dir=_short_folder()))
-    previous = signal.signal(signal.SIGTERM, _unwind)
+    _sweep_folders(Path(_short_folder()))
     if home is not None:
         _sweep(home)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_short_folder()))
+    (folder / _OWNER).write_text(_identity(psutil.Process()))
+    previous = {number: signal.getsignal(number) for number in _SIGNALS}
+    heard = [number for number in _SIGNALS if previous[number] is not signal.SIG_IGN]  # nohup
+    for number in heard:
+        signal.signal(number, _unwind)
     try:
         with _temporary_files_in(folder / "tmp"):
             yield folder
     finally:
-        handlers = {number: _ignore(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        _ignore_signals()
         _stop_descendants()
         shutil.rmtree(folder, ignore_errors=True)
         if home is not None:
             _sweep(home)
-        signal.signal(signal.SIGINT, handlers[signal.SIGINT])
-        signal.signal(signal.SIGTERM, previous)
+        for number in _SIGNALS:
+            signal.signal(number, previous[number])
+
+
+def _unwind(_number: int, _frame: FrameType | None) -> None:
+    _ignore_signals()
+    os.write(2, b"\nStopping, this takes a few seconds ...\n")
+    raise KeyboardInterrupt
+
+
+def _ignore_signals() -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _identity(process: psutil.Process) -> str:
+    return f"{process.pid} {process.create_time()}"  # a pid alone may be used again
+
+
+def _sweep_folders(base: Path) -> None:
+    for owner in base.glob(f"{_PREFIX}*/{_OWNER}"):
+        try:
+            pid, _ = (said := owner.read_text()).split()
+            if psutil.pid_exists(int(pid)) and _identity(psutil.Process(int(pid))) == said:
+                continue
+        except (OSError, ValueError, psutil.NoSuchProcess):  # somebody else's, or just removed
+            continue
+        for process in psutil.process_iter():
+            if _temporary_folder(process) == owner.parent / "tmp":
+                _signal(process, signal.SIGKILL)
+        shutil.rmtree(owner.parent, ignore_errors=True)
+
+
+def _temporary_folder(process: psutil.Process) -> Path | None:
+    try:
+        return Path(process.environ().get("TMPDIR", "/"))
+    except psutil.Error:
+        return None
 
 
 def _short_folder() -> str:
-    # Ray's sockets lie 60 characters deeper, and the path of a socket may have 107
+    # Ray's sockets lie 80 characters deeper, and the path of a socket may have 107
     usual = tempfile.gettempdir()
     return usual if len(usual) <= _LONGEST_BASE else "/tmp"
 
@@ -84,14 +127,6 @@ def _sweep(home: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def _unwind(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-def _ignore(number: signal.Signals) -> Any:
-    return signal.signal(number, signal.SIG_IGN)
-
-
 def _stop_descendants(grace_s: float = 3.0) -> None:
     ours = psutil.Process().children(recursive=True)
     for process in ours:
@@ -108,7 +143,7 @@ def _stop_descendants(grace_s: float = 3.0) -> None:
 def _signal(process: psutil.Process, number: signal.Signals) -> None:
     try:
         process.send_signal(number)
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
         return
 
 

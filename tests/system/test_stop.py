@@ -55,8 +55,8 @@ class Watched:
         for process in (me, *me.children(recursive=True)):
             self.family.setdefault(process.pid, process)
 
-    def interrupt(self) -> None:
-        """Press Ctrl-C: every process of the group hears it."""
+    def interrupt(self, *signals: signal.Signals) -> None:
+        """Press Ctrl-C, or send other signals a second apart: every process of the group hears."""
         self.look()
         for process in self.family.values():
             try:
@@ -64,7 +64,9 @@ class Watched:
             except psutil.Error:
                 continue
             self.ports |= {one.laddr.port for one in found if one.status == "LISTEN"}
-        os.killpg(self.process.pid, signal.SIGINT)
+        for number in signals or (signal.SIGINT,):
+            os.killpg(self.process.pid, number)
+            time.sleep(1.0)
         self.process.wait(timeout=90)
 
     def left(self) -> list[psutil.Process]:
@@ -120,6 +122,41 @@ def test_ctrl_c_ends_a_standing_stack(
     one.interrupt()
     assert len(one.ports) > 5
     assert_nothing_is_left(one, scratch, home)
+
+
+@system
+@pytest.mark.parametrize(
+    "signals", [(signal.SIGINT,) * 3, (signal.SIGTERM,), (signal.SIGHUP, signal.SIGTERM)]
+)
+def test_an_impatient_user_and_a_closed_terminal_end_it_as_well(
+    watch: Callable[..., Watched],
+    home: Path,
+    trained: tuple[Path, str],
+    scratch: Path,
+    signals: tuple[signal.Signals, ...],
+) -> None:
+    one = watch("-m", "tests.system.stand", str(home), trained[1], TMPDIR=str(scratch))
+    one.until(moment(one, "starting the crew"))
+    one.interrupt(*signals)
+    assert_nothing_is_left(one, scratch, home)
+
+
+@system
+def test_what_a_killed_run_left_is_removed_by_the_next(
+    watch: Callable[..., Watched], home: Path, trained: tuple[Path, str], scratch: Path
+) -> None:
+    one = watch("-m", "tests.system.stand", str(home), trained[1], TMPDIR=str(scratch))
+    one.until(moment(one, "starting the crew"))
+    one.look()
+    one.process.kill()
+    one.process.wait(timeout=10)
+    assert list(scratch.iterdir()) != []
+    code = "from actors.sandbox import sandbox\nwith sandbox(): pass"
+    next_run = watch("-c", code, TMPDIR=str(scratch))
+    next_run.process.wait(timeout=60)
+    assert list(scratch.iterdir()) == []
+    psutil.wait_procs(one.left(), timeout=20)
+    assert one.left() == []
 
 
 def demo(watch: Callable[..., Watched], home: Path, scratch: Path) -> Watched:
