@@ -88,16 +88,17 @@ def _sweep_folders(base: Path) -> None:
         except (OSError, ValueError, psutil.NoSuchProcess):  # somebody else's, or just removed
             continue
         for process in psutil.process_iter():
-            if _temporary_folder(process) == owner.parent / "tmp":
+            if _writes_below(owner.parent, process):
                 _signal(process, signal.SIGKILL)
         shutil.rmtree(owner.parent, ignore_errors=True)
 
 
-def _temporary_folder(process: psutil.Process) -> Path | None:
+def _writes_below(folder: Path, process: psutil.Process) -> bool:
+    # Ray's processes change their titles, and with them what can be read of their environment
     try:
-        return Path(process.environ().get("TMPDIR", "/"))
+        return any(file.path.startswith(f"{folder}/") for file in process.open_files())
     except psutil.Error:
-        return None
+        return False
 
 
 def _short_folder() -> str:
