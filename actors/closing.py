@@ -28,7 +28,7 @@ def closing_words(console: Console, result: dict[str, Any], place: Place, *, kee
     console.print(_truth(result, console.width))
     console.print(_rules(result), style="dim", markup=False, highlight=False)
     console.print()
-    for line in (*_lived(result), f"[bold]{result['verdict']}[/bold]"):
+    for line in (_tested(result), *_lived(result), f"[bold]{result['verdict']}[/bold]"):
         console.print(line)
     console.print()
     # an address or a path that is wrapped can be neither clicked nor copied
@@ -44,6 +44,23 @@ _LOG_LOSS = ("log_loss", "base_log_loss", "rule_log_loss")
 _BOTH_FIT = 78  # columns that the whole table takes
 
 
+def _tested(result: dict[str, Any]) -> str:
+    strategy, significance = result["strategy"], result["significance"]
+    reached = result["ensemble"].get("edge_reached")
+    probability = significance["deflated_sharpe_probability"]
+    parts = [
+        f"{strategy['orders']} orders, {strategy['total_return']:+.1%} after costs (buy and hold "
+        f"{strategy['buy_and_hold_return']:+.1%})",
+        f"Sharpe {significance['sharpe']:.2f} a year",
+    ]
+    if probability is not None:
+        trials = significance["n_trials"]
+        parts.append(f"above 0 with probability {probability:.3f} after {trials} trial(s)")
+    if reached is not None:
+        parts.append(f"{reached:.0%} of the reachable edge")
+    return f"Backtest of the unseen bars: {', '.join(parts)}."
+
+
 def _lived(result: dict[str, Any]) -> tuple[str, str]:
     declined = ", ".join(f"{count} {reason}" for reason, count in result["declined"].items())
     alerts = result["alerts"]
@@ -51,9 +68,9 @@ def _lived(result: dict[str, Any]) -> tuple[str, str]:
     same = result["replay"]["identical"] and result["backtest_identical"]
     decide = "decide the same, to the byte" if same else "DO NOT DECIDE THE SAME"
     return (
-        f"Live: {result['decisions']} decisions, declined: {declined or 'none'}; "
-        f"{result['orders']} orders, {result['fills']} fills; equity {result['equity']:,.2f} "
-        f"after costs, buy and hold {result['buy_and_hold']:,.2f}{seen}.",
+        f"Live, the bars after them: {result['decisions']} decisions, declined: "
+        f"{declined or 'none'}; {result['orders']} orders, {result['fills']} fills; equity "
+        f"{result['equity']:,.2f} after costs, buy and hold {result['buy_and_hold']:,.2f}{seen}.",
         f"Replay, and a backtest of the same bars, {decide}. "
         f"{result['seconds']:.0f} s, {result['peak_rss_mb']:,.0f} MB at most.",
     )

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -44,6 +44,7 @@ __all__ = ["DemoOptions", "run_demo"]
 
 PLANTED_BARS, RECORDED_BARS = 3_000, 8_000
 DEFAULT_PORT = 8_000
+HEARTBEAT_S = 2
 START_CASH = Decimal(10_000)
 
 
@@ -106,12 +107,12 @@ def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
         stages = Stages(console, stack.enter_context(MemoryWatch()))
         with stages.stage("market"):
             source = _source(options)
-        result, place = _run(options, source, stages, temp_dir, stack, port)
+        result, crew = _run(options, source, stages, temp_dir, stack, port)
         result |= {"stages": stages.to_dict(), "peak_rss_mb": stages.peak_mb()}
         result["seconds"] = time.perf_counter() - began
-        closing_words(console, result, place, keep=options.keep)
+        closing_words(console, result, crew.place, keep=options.keep)
         if options.keep:
-            _stay(console)
+            _stay(console, crew)
     return result
 
 
@@ -122,7 +123,7 @@ def _run(
     temp_dir: Path,
     stack: ExitStack,
     port: int,
-) -> tuple[dict[str, Any], Place]:
+) -> tuple[dict[str, Any], Crew]:
     instants = source.instants()
     clock = SimulatedClock(instants[source.n_history - 1])
     with stages.stage("Ray"):
@@ -164,11 +165,13 @@ def _run(
         result |= live(evidence)
     result |= {
         "run": place.run,
+        "config": asdict(options.kernel)
+        | {"exchanges": list(options.exchanges), "bars": [str(path) for path in options.bars]},
         "audit": {"checked": report.checked, "leaks": []},
         "url": f"{url}/#token={token}",
         "ray_dashboard": dashboard,
     }
-    return result, place
+    return result, crew
 
 
 def _source(options: DemoOptions) -> Source:
@@ -244,7 +247,8 @@ def _page_port(wanted: int | None) -> int:
         return cluster.free_port()
 
 
-def _stay(console: Console) -> None:
+def _stay(console: Console, crew: Crew) -> None:
     console.print("Serving until Ctrl-C.")
     while True:
-        time.sleep(1)
+        crew.supervisor.tend()
+        time.sleep(HEARTBEAT_S)

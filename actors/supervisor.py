@@ -106,6 +106,15 @@ class Supervisor:
         self._spare(closed_at, "monitor", "observe", list(forecasts.bars))
         return commands
 
+    def tend(self) -> None:
+        """Begin anew every member that died since it was last asked; the rest is left alone."""
+        for member in self._members.values():
+            try:
+                if not self._is_ready(member):
+                    self._begin(member)
+            except EnvironmentRefused as error:
+                _LOG.warning("%s does not come back", member.name, exc_info=error)
+
     def _poll(self, closed_at: datetime) -> dict[str, float]:
         # the first feed is the preferred one: its price of an open bar wins
         prices: dict[str, float] = {}
@@ -149,6 +158,13 @@ class Supervisor:
         reason = "" if failure is None else f"{failure[0]}: {_first_line(failure[1])}"
         event = PartChanged(at=at, part=name, working=failure is None, reason=reason)
         self.ask("risk", "handle", event)
+
+    def _is_ready(self, member: Member) -> bool:
+        try:
+            health = self._call(member.handle, "health", timeout_s=5)
+        except (RayActorError, GetTimeoutError):
+            return False
+        return bool(health.get("ready", health.get("epoch") is not None))
 
     def _begin(self, member: Member) -> None:
         deadline = self._now() + PATIENCE_S

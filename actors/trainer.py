@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ from typing import Any
 from actors import runtime
 from dexml.errors import ActorNotReady, DexmlError, UsageError
 from dexml.models.fits import FitLimits, FitRequest, run_fit
-from dexml.models.registry import Registry
+from dexml.models.registry import Registry, file_digest, library_versions
 from dexml.models.tabular import FitReport
 
 __all__ = ["FitStatus", "TrainerActor"]
@@ -108,7 +109,8 @@ class TrainerActor:
         except DexmlError as error:
             return FitStatus(state="failed", reason=str(error))
         folder = self._folder(fit_id)
-        manifest = {"target": report.target, "scores": report.scores, "models": report.models}
+        request = FitRequest.from_dict(_read(self._file(fit_id, "asked"))["request"])
+        manifest = manifest_of(request, report)
         digest = Registry(self._home / "models").publish(folder, manifest)
         shutil.rmtree(folder, ignore_errors=True)
         summary = {
@@ -130,6 +132,27 @@ class TrainerActor:
             raise ActorNotReady(
                 f"trainer:{self._target}", "must be started", "new", "Call start(epoch) first."
             )
+
+
+def manifest_of(request: FitRequest, report: FitReport) -> dict[str, Any]:
+    """Return what makes a model version what it is: data, features, configuration, libraries."""
+    closed_at = report.oof.index.get_level_values("closed_at")
+    columns = "\n".join(request.spec.columns)
+    return {
+        "target": report.target,
+        "spec": asdict(request.spec),
+        "features_sha256": hashlib.sha256(columns.encode()).hexdigest(),
+        "data": {
+            "sha256": file_digest(Path(request.rows)),
+            "n_rows": len(report.oof),
+            "from": closed_at.min().isoformat(),
+            "to": closed_at.max().isoformat(),
+        },
+        "libraries": library_versions(),
+        "models": report.models,
+        "scores": report.scores,
+        "seconds": report.seconds,
+    }
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:

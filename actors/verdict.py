@@ -14,7 +14,7 @@ from actors.crew import Crew
 from actors.fitting import Trained
 from dexml.domain import Bars, History, Target, to_datetime64
 from dexml.errors import EnvironmentRefused
-from dexml.events import Action, Decision
+from dexml.events import Action, Command, Decision, Trade
 from dexml.execution.paper import PaperBroker
 from dexml.experiments.backtest import BacktestReport, LocalHost, backtest
 from dexml.experiments.evidence import Judged, judge_forecasts
@@ -75,10 +75,12 @@ def _configuration(evidence: Evidence) -> str:
 
 
 def _enter(evidence: Evidence, scores: dict[str, dict[str, Any]]) -> None:
-    digests = evidence.trained.digests | {ENSEMBLE: evidence.trained.suite.digest}
-    for name in (name for name in scores if name in digests):
-        manifest = json.dumps({"scores": scores[name], "run": evidence.crew.place.run})
-        evidence.crew.ledger.add_model(digests[name], name, manifest, "champion")
+    suite = evidence.trained.suite.digest
+    digests = evidence.trained.digests | {ENSEMBLE: suite}
+    for name, row in scores.items():
+        manifest = json.dumps({"scores": row, "run": evidence.crew.place.run})
+        status = "champion" if name in digests else "degraded"
+        evidence.crew.ledger.add_model(digests.get(name, suite), name, manifest, status)
 
 
 def live(evidence: Evidence) -> dict[str, Any]:
@@ -95,7 +97,8 @@ def live(evidence: Evidence) -> dict[str, Any]:
         said = alerts[-1]["text"] if alerts else "none"
         raise EnvironmentRefused("the loop", "must decide on a bar", said, "See dexml status.")
     replayed = replay_run(crew.ledger, run)
-    decided = _decisions(crew, run)
+    commands = _commands(crew, run)
+    decided = [one for one in commands if isinstance(one, Decision)]
     again = _same_bars(evidence)
     declined = Counter(str(one.reason) for one in decided if one.action is Action.DECLINE)
     held = again.buy_and_hold
@@ -104,7 +107,7 @@ def live(evidence: Evidence) -> dict[str, Any]:
         "decisions": len(decided),
         "decisions_digest": _digest(decided),
         "declined": dict(sorted(declined.items())),
-        "orders": len(again.orders),
+        "orders": sum(isinstance(one, Trade) for one in commands),
         "fills": len(trades),
         "alerts": len(alerts),
         "equity": float(equity[-1]["equity"]),
@@ -119,9 +122,8 @@ def live(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _decisions(crew: Crew, run: str) -> list[Decision]:
-    commands = (decode_command(text) for row in crew.ledger.events(run) for text in row.commands)
-    return [command for command in commands if isinstance(command, Decision)]
+def _commands(crew: Crew, run: str) -> list[Command]:
+    return [decode_command(text) for row in crew.ledger.events(run) for text in row.commands]
 
 
 def _digest(decisions: list[Decision]) -> str:

@@ -160,7 +160,10 @@ def check(token: str, record: TokenRecord | None, scope: Scope, now: datetime) -
     matches = hmac.compare_digest(_digest(token).encode(), expected.encode())
     if record is None or not matches or record.revoked:
         raise AccessDenied(
-            "bearer token", "must be one that was issued", "not known", "Run `dexml token create`."
+            "bearer token",
+            "must be one that was issued",
+            "not known",
+            "Take the address that dexml printed.",
         )
     if utc(now) >= record.expires_at:
         ended = f"good until {record.expires_at:%Y-%m-%d %H:%M}"
@@ -170,7 +173,7 @@ def check(token: str, record: TokenRecord | None, scope: Scope, now: datetime) -
             "bearer token",
             f"must have the scope {scope}",
             " ".join(record.scopes),
-            f"Run `dexml token create --scope {scope}`.",
+            "Ask whoever runs dexml for a wider one.",
         )
 
 

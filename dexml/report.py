@@ -169,7 +169,9 @@ def _targets(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _target(name: str, scores: Mapping[str, Any]) -> dict[str, Any]:
     row = {score: scores.get(score) for score in (*_SCORES, "bayes_accuracy")}
-    row["share"] = share_of_the_way(row["base_rate"], row["accuracy"], row["bayes_accuracy"])
+    row["share"] = scores.get("edge_reached")  # against the true probabilities, where it is known
+    if row["share"] is None:
+        row["share"] = share_of_the_way(row["base_rate"], row["accuracy"], row["bayes_accuracy"])
     row["degraded"] = bool(scores.get("degraded")) or row["accuracy"] is None
     return {"name": name} | row
 

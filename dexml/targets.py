@@ -148,8 +148,8 @@ def labels(bars: Mapping[str, Bars], horizon: int = 1) -> pd.DataFrame:
     -------
     DataFrame of float64, shape (n_rows, n_targets)
         Index (closed_at, instrument), sorted: every bar, also those within the warm-up. 1.0, 0.0,
-        or NaN where the label is not known: the last `horizon` rows of each instrument, and the
-        first 19 for `volatility`.
+        or NaN where the label is not known: the last `horizon` rows of each instrument, rows that a
+        hole parts from the bar `horizon` steps later, and the first 19 for `volatility`.
 
     Raises
     ------
@@ -165,5 +165,15 @@ def labels(bars: Mapping[str, Bars], horizon: int = 1) -> pd.DataFrame:
             [stamps, np.full(len(one), name, dtype=object)], names=("closed_at", "instrument")
         )
         columns = {spec.name: spec.label(one, horizon) for spec in TARGETS.values()}
-        frames.append(pd.DataFrame(columns, index=index))
+        frame = pd.DataFrame(columns, index=index)
+        frame[~_in_step(one, horizon)] = np.nan
+        frames.append(frame)
     return pd.concat(frames).sort_index()
+
+
+def _in_step(bars: Bars, horizon: int) -> NDArray[np.bool_]:
+    """Tell which rows are followed `horizon` rows later by the bar `horizon` steps later."""
+    in_step = np.zeros(len(bars), dtype=bool)
+    ahead = bars.closed_at[horizon:] - bars.closed_at[:-horizon]
+    in_step[:-horizon] = ahead == np.timedelta64(horizon * bars.timeframe.step)
+    return in_step

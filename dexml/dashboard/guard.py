@@ -66,7 +66,7 @@ class Guard:
     def _refusal(self, headers: Headers, request_id: str) -> ASGIApp | None:
         host = re.sub(r":\d+$", "", headers.get("host", ""))
         if host not in self.hosts:
-            fix = "Add the name to serve.hosts if it is yours."
+            fix = "Ask for it by the address that dexml printed."
             return problem(421, "Unknown host", f"{host!r} is not served here.", fix, request_id)
         length = headers.get("content-length", "0")
         if not length.isdecimal():

@@ -127,11 +127,15 @@ function drawModels(rows) {
   const head = h("tr", {}, h("th", {}, "target"), h("th", { class: "wide-only" }, ""), h("th", { class: "n" }, "base"),
     h("th", { class: "n" }, "rule"), h("th", { class: "n" }, "reached"), h("th", { class: "n" }, "reachable"), h("th", { class: "n wide-only" }, "of the way"),
     h("th", { class: "n wide-only" }, "log-loss"), h("th", { class: "n wide-only" }, "rows"), h("th", { class: "wide-only" }, "version"));
-  show("models", table(head, rows.flatMap((row) => modelRows(row, low, high))));
+  const first = (row) => row.target === "ensemble" ? 0 : 1;
+  const sorted = [...rows].sort((a, b) => first(a) - first(b));
+  show("models", h("div", { class: "scroll-x" }, h("table", {}, h("thead", {}, head),
+    h("tbody", {}, ...sorted.flatMap((row) => modelRows(row, low, high))))));
 }
 
 function ofTheWay(row) { // how much of what could be known beyond the base rate is known
   const { base_rate: base, reached: { accuracy }, reachable: { accuracy: limit } } = row;
+  if (known(row.edge_reached)) return row.edge_reached;
   return [base, accuracy, limit].every(known) && limit - base > 0.005 ? (accuracy - base) / (limit - base) : null;
 }
 

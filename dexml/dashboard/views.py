@@ -191,6 +191,7 @@ def model_row(row: Row) -> dict[str, Any]:
         "degraded": degraded,
         "n": scores.get("n"),
         "base_rate": scores.get("base_rate"),
+        "edge_reached": scores.get("edge_reached"),
         "reached": _score(scores, ""),
         "reachable": _score(scores, "bayes_"),
         "rule": {"name": scores.get("rule")} | _score(scores, "rule_"),

@@ -13,11 +13,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from dexml.errors import ModelError
 
-__all__ = ["Registry", "frame_digest", "library_versions"]
+__all__ = ["Registry", "file_digest", "library_versions"]
 
 MANIFEST = "manifest.json"
 _LIBRARIES = ("autogluon.tabular", "catboost", "lightgbm", "numpy", "pandas", "scikit-learn")
@@ -113,17 +111,10 @@ class Registry:
         return tuple(sorted(one.name for one in self.root.iterdir() if _DIGEST.fullmatch(one.name)))
 
 
-def frame_digest(frame: pd.DataFrame) -> str:
-    """Return the sha256 of a frame's index, column names and values.
-
-    Examples
-    --------
-    >>> frame_digest(pd.DataFrame({"a": [1.0]})) == frame_digest(pd.DataFrame({"b": [1.0]}))
-    False
-    """
-    digest = hashlib.sha256(json.dumps([str(name) for name in frame.columns]).encode())
-    digest.update(pd.util.hash_pandas_object(frame, index=True).to_numpy().tobytes())
-    return digest.hexdigest()
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def library_versions() -> dict[str, str]:

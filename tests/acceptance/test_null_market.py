@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dexml.experiments.scoring import SKILL_T, ensemble_scores
+from dexml.experiments.evidence import Judged, judge_forecasts
+from dexml.experiments.folds import with_outcomes
 from dexml.experiments.sources import plant_market
 from dexml.experiments.specifications import specifications
 from dexml.experiments.training import split_in_time
@@ -39,11 +40,20 @@ def test_the_ensemble_stays_at_chance(seed: int, tmp_path: Path) -> None:
     )
     members = {name: TabularForecaster.load(folder) for name, folder in folders.items()}
     forecast = Suite(members=members, stacker=stacker).forecast(split.test)[ENSEMBLE]
-    base = float(known["direction"].reindex(split.train.index).mean())
-    outcome = known["direction"].reindex(split.test.index)
     truth = market.truth["direction"].reindex(split.test.index)
-    scores = ensemble_scores(outcome, forecast, base, truth)
     assert np.allclose(truth, 0.5)
+    said = forecast.to_frame()
+    result = judge_forecasts(
+        Judged(
+            forecasts=with_outcomes(said, split.train, split.test, known).assign(fold=0),
+            bars=market.history.bars,
+            truth=market.truth,
+            trials=tmp_path / "trials",
+            configuration="null",
+        )
+    )
+    scores = result["ensemble"]
     # the base rate of this market is known to be one half; the share in the test rows is luck
     assert abs(scores["accuracy"] - 0.5) <= 2 * scores["accuracy_standard_error"]
-    assert scores["skill_t"] < SKILL_T
+    assert result["edge"] is False
+    assert result["verdict"].startswith("No evidence of an edge")

@@ -26,6 +26,12 @@ def _result() -> dict[str, Any]:
     return {
         "targets": targets | {"macro": _row("reversal") | silent},
         "ensemble": {k: v for k, v in _row("").items() if not k.startswith("rule")},
+        "strategy": {"orders": 41, "total_return": 0.12, "buy_and_hold_return": -0.03},
+        "significance": {
+            "sharpe": 2.1,
+            "deflated_sharpe_probability": 0.731,
+            "n_trials": 3,
+        },
         "declined": {"abstain": 10, "cost": 200},
         "replay": {"identical": True},
         "backtest_identical": True,

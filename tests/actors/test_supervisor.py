@@ -49,6 +49,11 @@ class Part:
         if self.begun == self.healed_by_start:
             self.failure = None
 
+    def health(self) -> dict[str, Any]:
+        if self.failure is not None:
+            raise self.failure
+        return {"epoch": 1}
+
     def poll(self) -> Any:
         self.asked += 1
         if self.failure is not None:
@@ -249,3 +254,13 @@ def _with_bars(rig: Rig, row: int) -> Any:
 
 def _method(name: str) -> str:
     return "observe" if name == "monitor" else "poll"
+
+
+def test_between_bars_only_what_died_is_begun_anew(rig: Rig) -> None:
+    part = rig.parts["forecast"]
+    part.failure, part.healed_by_start = ActorDiedError(), 2
+    rig.owners["risk"]._epoch = None  # a new life that nobody began
+    rig.supervisor.tend()
+    assert part.begun == 2
+    assert rig.owners["risk"].health() == {"ready": True}
+    assert [rig.parts[name].begun for name in ("feed:one", "context", "monitor")] == [1, 1, 1]

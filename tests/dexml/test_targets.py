@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -40,6 +42,23 @@ def test_a_label_needs_exactly_the_horizon_more_bars(n: int, cut: int, horizon: 
     known = max(len(part) - horizon, 0)
     np.testing.assert_array_equal(part.to_numpy()[:known], whole.to_numpy()[:known])
     assert part.iloc[known:].isna().all().all()
+
+
+def test_a_hole_has_no_next_bar() -> None:
+    bars = walk(n=60)
+    whole = labels({"BTC/USDT": bars}, horizon=2)
+    with_hole = replace(
+        bars,
+        **{
+            name: np.delete(getattr(bars, name), [30, 31, 32])
+            for name in ("closed_at", "open", "high", "low", "close", "volume")
+        },
+    )
+    parted = labels({"BTC/USDT": with_hole}, horizon=2)["direction"].to_numpy()
+    assert np.isnan(parted[[28, 29]]).all()
+    kept = np.delete(whole["direction"].to_numpy(), [30, 31, 32])
+    rest = np.r_[0:28, 30:55]
+    np.testing.assert_array_equal(parted[rest], kept[rest])
 
 
 def test_a_price_that_stands_still_has_not_risen() -> None:
