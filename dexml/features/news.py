@@ -117,13 +117,13 @@ def _moments(rows: _Rows, stamps: NDArray[np.int64], hours: int) -> dict[str, Fl
 
 
 def _decayed_mean(rows: _Rows, stamps: NDArray[np.int64], hours: int, step_ns: int) -> Floats:
-    grid = np.arange(stamps[0] - hours * _HOUR_NS, stamps[-1] + step_ns, step_ns)
+    n_steps = max(hours * _HOUR_NS // step_ns, 1)
+    grid = np.arange(stamps[0] - n_steps * step_ns, stamps[-1] + step_ns, step_ns)
     cell = np.searchsorted(grid, rows.known, side="left")
     inside = (cell > 0) & (cell < len(grid))
     cell, known, score = cell[inside], rows.known[inside], rows.score[inside]
     half_life_ns = hours * _HOUR_NS / 4.0
     weight = np.exp2(-(grid[cell] - known) / half_life_ns)
-    n_steps = max(hours * _HOUR_NS // step_ns, 1)
     top, bottom = (
         _decayed_sum(
             np.bincount(cell, weights=part, minlength=len(grid)).astype(np.float64),
@@ -136,6 +136,7 @@ def _decayed_mean(rows: _Rows, stamps: NDArray[np.int64], hours: int, step_ns: i
     return (top / (bottom + _PRIOR))[at]
 
 
+# Newest cell first, one after the other: the order in which a live panel adds them too.
 def _decayed_sum(cells: Floats, n_steps: int, half_lives: float) -> Floats:
     total = cells.copy()
     for k in range(1, min(n_steps, len(cells))):

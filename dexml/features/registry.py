@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dexml.domain import Bars
+from dexml.domain import Bars, Timeframe
 from dexml.errors import ConfigError
+from dexml.features.studies import Derived, Study, compute_studies
 
 __all__ = ["INDICATORS", "Compute", "Group", "Indicator", "compute_columns", "indicator"]
 
 Floats = NDArray[np.float64]
-Compute = Callable[[Bars], Mapping[str, Floats]]
+Compute = Callable[..., Mapping[str, Floats]]
 
 
 class Group(StrEnum):
@@ -27,6 +28,7 @@ class Group(StrEnum):
     VOLUME = "volume"
     CALENDAR = "calendar"
     CROSS_SECTION = "cross_section"
+    CROSS_EXCHANGE = "cross_exchange"
     SENTIMENT = "sentiment"
     MACRO = "macro"
 
@@ -44,15 +46,27 @@ class Indicator:
     columns : tuple of str
         What enters models: stationary, independent of the price level.
     raw : tuple of str
-        What stays available for charts and rules but never enters a model.
+        What stays available for charts and rules but never enters a model: outputs of `studies`.
     warm_up : int
         Rows after which no value depends on where history starts (beyond 1e-6 relative).
+    window : int
+        Bars that a value is computed from, the present one among them.
+    look_back_s : int
+        Seconds that it looks back beyond those.
+    studies : tuple of Study
+        What it reads besides bars.
+    shared : bool
+        False: it is run on its window, for every row, so that nothing else can reach a value.
+        True: one call gives all rows of a series, and one call the newest row of many instruments;
+        it must be made of the functions of `dexml.features.rolling` and of what works element by
+        element. The audit proves by bits that it honours its window.
     unit : str
         Of the columns.
     doc : str
         One line.
     compute : callable
-        Takes `Bars`, returns an array of shape (n_bars,) for each column; uses no later bar.
+        Takes `Bars` (and the values of its studies by name, if it has any), returns an array of
+        shape (n_bars,) for each column; uses no later bar.
     """
 
     name: str
@@ -60,9 +74,49 @@ class Indicator:
     columns: tuple[str, ...]
     raw: tuple[str, ...]
     warm_up: int
+    window: int
+    look_back_s: int
+    studies: tuple[Study, ...]
+    shared: bool
     unit: str
     doc: str
     compute: Compute
+
+    def reach(self, timeframe: Timeframe) -> int:
+        """Return how many bars its values, and those of its series, are computed from."""
+        series = (one for one in self.studies if isinstance(one, Derived))
+        own = self.window + -(-self.look_back_s // timeframe.seconds)
+        return max([own, *(_reach(one, timeframe) for one in series)])
+
+    def over(self, bars: Bars, values: Mapping[str, Floats]) -> Mapping[str, Floats]:
+        """Run its function once over all of `bars`, whatever its window."""
+        return self.compute(bars, values) if self.studies else self.compute(bars)
+
+    def on_windows(self, bars: Bars, rows: range) -> dict[str, Floats]:
+        """Run it on the window that ends at each of `rows`; other rows are NaN."""
+        out = {column: np.full(len(bars), np.nan) for column in self.columns}
+        for row in rows:
+            found = self.compute(window(bars, row + 1 - self.window, row + 1))
+            for column in self.columns:
+                out[column][row] = found[column][-1]
+        return out
+
+
+# A kept series is read back as far as its readers look, which their own windows say.
+def _reach(series: Derived, timeframe: Timeframe) -> int:
+    own = series.window + -(-series.look_back_s // timeframe.seconds)
+    return max([own, *(_reach(one, timeframe) for one in series.reads)])
+
+
+# Rows of checked bars need no check again: it costs more than most indicators.
+def window(bars: Bars, first: int, last: int) -> Bars:
+    """Return rows `first` to `last` of bars as views."""
+    part = object.__new__(Bars)
+    object.__setattr__(part, "instrument", bars.instrument)
+    object.__setattr__(part, "timeframe", bars.timeframe)
+    for name in ("closed_at", "open", "high", "low", "close", "volume"):
+        object.__setattr__(part, name, getattr(bars, name)[first:last])
+    return part
 
 
 INDICATORS: dict[str, Indicator] = {}
@@ -74,13 +128,24 @@ def indicator(
     warm_up: int,
     unit: str,
     raw: tuple[str, ...] = (),
+    window: int | None = None,
+    look_back_s: int = 0,
+    studies: tuple[Study, ...] = (),
+    shared: bool = False,
 ) -> Callable[[Compute], Compute]:
     """Register a function of bars under its own name; its docstring's first line is its doc.
+
+    Parameters
+    ----------
+    group, columns, warm_up, unit, raw, look_back_s, studies, shared
+        As in `Indicator`.
+    window : int, optional
+        Default: the warm-up and the present bar.
 
     Raises
     ------
     ConfigError
-        If the name or a column is taken.
+        If the name or a column is taken, or if it reads studies and is not `shared`.
 
     Examples
     --------
@@ -95,12 +160,20 @@ def indicator(
     def register(compute: Compute) -> Compute:
         name = getattr(compute, "__name__", str(compute))
         _refuse_taken(name, (*columns, *raw))
+        if studies and not shared:
+            raise ConfigError(
+                f"indicator {name}", "must be shared to read studies", "not", "Pass shared=True."
+            )
         INDICATORS[name] = Indicator(
             name=name,
             group=Group(group),
             columns=columns,
             raw=raw,
             warm_up=warm_up,
+            window=warm_up + 1 if window is None else window,
+            look_back_s=look_back_s,
+            studies=studies,
+            shared=shared,
             unit=unit,
             doc=(compute.__doc__ or name).strip().splitlines()[0],
             compute=compute,
@@ -119,7 +192,13 @@ def _refuse_taken(name: str, columns: tuple[str, ...]) -> None:
         )
 
 
-def compute_columns(bars: Bars, *, raw: bool = False) -> dict[str, Floats]:
+def compute_columns(
+    bars: Bars,
+    *,
+    raw: bool = False,
+    only: Collection[str] | None = None,
+    on_windows: bool = True,
+) -> dict[str, Floats]:
     """Compute every registered indicator on one instrument's bars.
 
     Parameters
@@ -128,15 +207,36 @@ def compute_columns(bars: Bars, *, raw: bool = False) -> dict[str, Floats]:
         Shape (n_bars,).
     raw : bool
         Also return the columns that never enter a model.
+    only : collection of str, optional
+        Return these columns alone, raw ones too, and compute nothing that they do not need.
+    on_windows : bool
+        False runs indicators that are not `shared` once over everything: what the audit compares.
 
     Returns
     -------
     dict of str to ndarray of float64, shape (n_bars,)
         In the order of registration. Rows within the warm-up may be NaN.
     """
+    wanted = [(one, _wanted(one, raw, only)) for one in INDICATORS.values()]
+    values = compute_studies(bars, [s for one, names in wanted if names for s in one.studies])
     out: dict[str, Floats] = {}
-    for one in INDICATORS.values():
-        values = one.compute(bars)
-        for column in (*one.columns, *(one.raw if raw else ())):
-            out[column] = np.ascontiguousarray(values[column], dtype=np.float64)
+    for one, names in wanted:
+        found = values if set(names) <= values.keys() else _run(one, bars, values, on_windows)
+        for name in names:
+            column = found[name] if name in found else values[name]
+            out[name] = np.ascontiguousarray(column, dtype=np.float64)
     return out
+
+
+def _wanted(one: Indicator, raw: bool, only: Collection[str] | None) -> tuple[str, ...]:
+    if only is not None:
+        return tuple(name for name in (*one.columns, *one.raw) if name in only)
+    return (*one.columns, *one.raw) if raw else one.columns
+
+
+def _run(
+    one: Indicator, bars: Bars, values: Mapping[str, Floats], on_windows: bool
+) -> Mapping[str, Floats]:
+    if on_windows and not one.shared:
+        return one.on_windows(bars, range(one.window - 1, len(bars)))
+    return one.over(bars, values)
