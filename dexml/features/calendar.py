@@ -121,9 +121,7 @@ _D1 = ("d1_return_1", "d1_return_7", "d1_range_position_14", "d1_range_ratio")
     *("d1_return_1", "d1_return_7", "d1_range_position_14", "d1_distance", "d1_range_ratio"),
     warm_up=384,
     window=1,
-    studies=(
-        HigherStudy(seconds=_DAY_S, window=14, outputs=("d1_close", *_D1), formula=_one_day),
-    ),
+    studies=(HigherStudy(seconds=_DAY_S, window=14, outputs=("d1_close", *_D1), formula=_one_day),),
     shared=True,
     unit="log return; log return; 0..1; log ratio; log ratio",
 )

@@ -114,7 +114,7 @@ def exchange_features(closes: Sequence[Floats], own: Floats) -> dict[str, Floats
     pulls = [
         lead * (at - mean) for lead, at, (*_, mean) in zip(leads, current, coupled, strict=True)
     ]
-    columns["venue_lead_24"] = np.max(leads, axis=0) - np.min(leads, axis=0)
+    columns["venue_lead_24"] = np.fmax.reduce(leads) - np.fmin.reduce(leads)
     columns["venue_pull_24"] = _total(pulls) / some
     return {name: np.where(np.isnan(columns[name]), 0.0, columns[name]) for name in columns}
 
@@ -144,14 +144,15 @@ def _agreement(returns: Floats) -> Floats:
 
 
 # How an exchange's last deviation goes with the return, and with its own change, over the window:
-# two covariances, the variance of the deviation and its mean, 0 where it was never seen.
+# two covariances, the variance of the deviation and its mean; NaN where it was never seen.
 def _coupling(deviation: Floats, own: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     before = lag(deviation, 1)
     present, close = (_newest(values, len(before)) for values in (deviation, own))
     moved, changed = log_ratio(close, lag(own, 1)), present - before
     known = ~(np.isnan(moved) | np.isnan(changed))
     x, r, z = (np.where(known, values, 0.0) for values in (before, moved, changed))
-    n = np.maximum(rolling_sum(np.where(known, 1.0, 0.0), _WINDOW), 1.0)
+    counted = rolling_sum(np.where(known, 1.0, 0.0), _WINDOW)
+    n = np.where(counted > 0, counted, np.nan)
     sum_x, sum_r, sum_z = (rolling_sum(values, _WINDOW) for values in (x, r, z))
     cov_r = rolling_sum(x * r, _WINDOW) - sum_x * sum_r / n
     cov_z = rolling_sum(x * z, _WINDOW) - sum_x * sum_z / n

@@ -15,7 +15,17 @@ from dexml.features.cross_section import CROSS_SECTION_COLUMNS, cross_section
 from dexml.features.exchanges import EXCHANGE_COLUMNS, cross_exchange
 from dexml.features.indicators import INDICATORS, Group, compute_columns
 
-__all__ = ["PRICE_CORE", "VIEWS", "WARM_UP", "build_panel", "group_of", "view", "warm_up"]
+__all__ = [
+    "PRICE_CORE",
+    "VIEWS",
+    "WARM_UP",
+    "build_panel",
+    "group_of",
+    "may_be_missing",
+    "refuse_not_finite",
+    "view",
+    "warm_up",
+]
 
 Floats = NDArray[np.float64]
 
@@ -111,8 +121,8 @@ def _rows(bars: Bars, columns: Mapping[str, Floats], skip: int) -> pd.DataFrame:
     values = np.empty((max(len(bars) - skip, 0), len(columns)))
     for k, (name, column) in enumerate(columns.items()):
         values[:, k] = column[skip:]
-        if group_of(name) not in (Group.SENTIMENT, Group.MACRO):
-            _refuse_not_finite(bars, name, column[skip:])
+        if not may_be_missing(name):
+            refuse_not_finite(bars.instrument, name, column[skip:])
     index = pd.MultiIndex.from_arrays(
         [
             pd.DatetimeIndex(bars.closed_at[skip:], tz="UTC"),
@@ -123,12 +133,18 @@ def _rows(bars: Bars, columns: Mapping[str, Floats], skip: int) -> pd.DataFrame:
     return pd.DataFrame(values, index=index, columns=list(columns))
 
 
-def _refuse_not_finite(bars: Bars, name: str, values: Floats) -> None:
+def may_be_missing(column: str) -> bool:
+    """Tell whether a column is NaN where nothing is known: news and macro are, prices never."""
+    return column.startswith(("news_", "macro_"))
+
+
+def refuse_not_finite(instrument: str, name: str, values: Floats) -> None:
+    """Refuse NaN and infinity in the values of a feature after the warm-up."""
     bad = ~np.isfinite(values)
     if bad.any():
         row = int(np.argmax(bad))
         raise DataError(
-            f"feature {name} of {bars.instrument}",
+            f"feature {name} of {instrument}",
             "must be finite after the warm-up",
             f"{values[row]} at row {row} after it",
             "Declare a longer warm_up or guard the division in its indicator.",

@@ -9,9 +9,10 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from dexml.domain import Bars, Timeframe
+from dexml.domain import Bars
 from dexml.errors import ConfigError
-from dexml.features.studies import Derived, Study, compute_studies
+from dexml.features.studies import Study, compute_studies
+from dexml.features.windows import window as take
 
 __all__ = ["INDICATORS", "Compute", "Group", "Indicator", "compute_columns", "indicator"]
 
@@ -82,12 +83,6 @@ class Indicator:
     doc: str
     compute: Compute
 
-    def reach(self, timeframe: Timeframe) -> int:
-        """Return how many bars its values, and those of its series, are computed from."""
-        series = (one for one in self.studies if isinstance(one, Derived))
-        own = self.window + -(-self.look_back_s // timeframe.seconds)
-        return max([own, *(_reach(one, timeframe) for one in series)])
-
     def over(self, bars: Bars, values: Mapping[str, Floats]) -> Mapping[str, Floats]:
         """Run its function once over all of `bars`, whatever its window."""
         return self.compute(bars, values) if self.studies else self.compute(bars)
@@ -96,27 +91,10 @@ class Indicator:
         """Run it on the window that ends at each of `rows`; other rows are NaN."""
         out = {column: np.full(len(bars), np.nan) for column in self.columns}
         for row in rows:
-            found = self.compute(window(bars, row + 1 - self.window, row + 1))
+            found = self.compute(take(bars, row + 1 - self.window, row + 1))
             for column in self.columns:
                 out[column][row] = found[column][-1]
         return out
-
-
-# A kept series is read back as far as its readers look, which their own windows say.
-def _reach(series: Derived, timeframe: Timeframe) -> int:
-    own = series.window + -(-series.look_back_s // timeframe.seconds)
-    return max([own, *(_reach(one, timeframe) for one in series.reads)])
-
-
-# Rows of checked bars need no check again: it costs more than most indicators.
-def window(bars: Bars, first: int, last: int) -> Bars:
-    """Return rows `first` to `last` of bars as views."""
-    part = object.__new__(Bars)
-    object.__setattr__(part, "instrument", bars.instrument)
-    object.__setattr__(part, "timeframe", bars.timeframe)
-    for name in ("closed_at", "open", "high", "low", "close", "volume"):
-        object.__setattr__(part, name, getattr(bars, name)[first:last])
-    return part
 
 
 INDICATORS: dict[str, Indicator] = {}
@@ -145,7 +123,8 @@ def indicator(
     Raises
     ------
     ConfigError
-        If the name or a column is taken, or if it reads studies and is not `shared`.
+        If the name or a column is taken, if it reads studies and is not `shared`, or if its window
+        is longer than its warm-up allows.
 
     Examples
     --------
@@ -160,11 +139,7 @@ def indicator(
     def register(compute: Compute) -> Compute:
         name = getattr(compute, "__name__", str(compute))
         _refuse_taken(name, (*columns, *raw))
-        if studies and not shared:
-            raise ConfigError(
-                f"indicator {name}", "must be shared to read studies", "not", "Pass shared=True."
-            )
-        INDICATORS[name] = Indicator(
+        known = Indicator(
             name=name,
             group=Group(group),
             columns=columns,
@@ -178,6 +153,8 @@ def indicator(
             doc=(compute.__doc__ or name).strip().splitlines()[0],
             compute=compute,
         )
+        _refuse_unsound(known)
+        INDICATORS[name] = known
         return compute
 
     return register
@@ -189,6 +166,20 @@ def _refuse_taken(name: str, columns: tuple[str, ...]) -> None:
     if name in INDICATORS or clash or len(set(columns)) < len(columns):
         raise ConfigError(
             f"indicator {name}", "must have a name and columns of its own", clash or name, "Rename."
+        )
+
+
+def _refuse_unsound(one: Indicator) -> None:
+    if one.studies and not one.shared:
+        raise ConfigError(
+            f"indicator {one.name}", "must be shared to read studies", "not", "Pass shared=True."
+        )
+    if not 1 <= one.window <= one.warm_up + 1:
+        raise ConfigError(
+            f"indicator {one.name}",
+            "must have a window of at least the present bar and at most the warm-up and it",
+            f"a window of {one.window} after a warm-up of {one.warm_up}",
+            "Declare a longer warm_up.",
         )
 
 

@@ -49,7 +49,7 @@ def now(values: Floats) -> Floats:
 
 
 def lag(values: Floats, n: int) -> Floats:
-    """Return `values` n rows later: the first n rows of a series are NaN, live rows lose the last n.
+    """Return `values` n rows later; a series begins with n NaN, live rows lose their last n.
 
     Examples
     --------
@@ -187,9 +187,8 @@ def asof(closed_at: Times, values: Floats, shifts: Sequence[np.timedelta64]) -> 
 
 
 # Bisection for all instruments and shifts at once: their stamps differ where bars are missing.
-def _asof_last(
-    closed_at: Times, values: Floats, shifts: Sequence[np.timedelta64]
-) -> list[Floats]:
+def _asof_last(closed_at: Times, values: Floats, shifts: Sequence[np.timedelta64]) -> list[Floats]:
+    values = values[-len(closed_at) :]
     when = closed_at[-1] + np.array(shifts, dtype="timedelta64[ns]")[:, None]
     column = np.arange(values.shape[1])
     low, high = np.zeros(when.shape, np.intp), np.full(when.shape, len(closed_at), np.intp)
