@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +22,7 @@ from dexml.features.price import MOVES, realised_volatility
 from dexml.features.rolling import log_returns
 from dexml.features.studies import Derived, HigherStudy, Recursion, compute_studies, in_order
 from dexml.features.tape import Rows, Tape
-from dexml.features.windows import rows_read, unchecked, window
+from dexml.features.windows import Reader, rows_read, unchecked, window
 
 __all__ = ["LivePanel"]
 
@@ -29,6 +31,10 @@ Mask = NDArray[np.bool_]
 Closes = Mapping[str, Mapping[str, float]]
 
 _FIELDS = ("open", "high", "low", "close", "volume")
+
+
+_NOTHING = (np.nan,) * len(_FIELDS)
+_numbers = attrgetter(*_FIELDS)
 
 
 class LivePanel:
@@ -84,11 +90,11 @@ class LivePanel:
             self._load(column, history.bars[name])
         self._context = LiveContext(history, self._names, self._last)
         self._venues = LiveVenues(history, self._names)
-        self._columns = pd.Index([])
+        self._columns: tuple[str, ...] = ()
         self._never_missing = np.zeros(0, dtype=np.bool_)
 
     def _capacity(self) -> int:
-        readers = (*self._indicators, *self._derived)
+        readers: tuple[Reader, ...] = (*self._indicators, *self._derived)
         longest = max((rows_read(one, self._timeframe) for one in readers), default=1)
         return max(self._skip, longest) + 1
 
@@ -137,13 +143,10 @@ class LivePanel:
         """
         heard = {bar.instrument: bar for bar in bars}
         closed_at = self._check(heard)
-        present = np.array([name in heard for name in self._names])
-        row = {
-            field: np.array(
-                [getattr(heard[name], field) if name in heard else np.nan for name in self._names]
-            )
-            for field in _FIELDS
-        }
+        found = [heard.get(name) for name in self._names]
+        table = np.array([_NOTHING if one is None else _numbers(one) for one in found])
+        present = np.array([one is not None for one in found])
+        row = dict(zip(_FIELDS, np.ascontiguousarray(table.T), strict=True))
         self._context.hear(news, macro)
         columns = self._advance(closed_at, present, row)
         ready = present & (self._counts > self._skip)
@@ -157,7 +160,7 @@ class LivePanel:
         return self._frame(closed_at, ready, ordered)
 
     def _check(self, heard: Mapping[str, Bar]) -> np.datetime64:
-        stamps = {to_datetime64(bar.closed_at) for bar in heard.values()}
+        stamps = {bar.closed_at for bar in heard.values()}
         strange = sorted(set(heard) - set(self._names))
         if strange or len(stamps) != 1:
             raise DataError(
@@ -166,7 +169,7 @@ class LivePanel:
                 strange or sorted(stamps),
                 "Open it on a history that names every instrument, and append close by close.",
             )
-        closed_at = stamps.pop()
+        closed_at = to_datetime64(stamps.pop())
         if self._last is not None and closed_at <= self._last:
             raise DataError(
                 "live panel",
@@ -251,20 +254,23 @@ class LivePanel:
         for k, one in enumerate(columns.values()):
             values[k] = one
         table = values[:, ready].T
-        if list(columns) != list(self._columns):
-            self._columns = pd.Index(list(columns))
+        if tuple(columns) != self._columns:
+            self._columns = tuple(columns)
             self._never_missing = ~np.array([may_be_missing(name) for name in columns])
         if not np.isfinite(table[:, self._never_missing]).all():
             self._refuse(ready, columns)
-        return pd.DataFrame(table, index=self._index(closed_at, ready), columns=self._columns)
+        return pd.DataFrame(
+            table, index=self._index(closed_at, ready), columns=pd.Index(self._columns)
+        )
 
     def _refuse(self, ready: Mask, columns: Mapping[str, Floats]) -> None:
         for column in np.flatnonzero(ready):
-            for name in self._columns[self._never_missing]:
+            for name in np.array(self._columns)[self._never_missing].tolist():
                 refuse_not_finite(self._names[column], name, columns[name][column : column + 1])
 
     def _index(self, closed_at: np.datetime64, ready: Mask) -> pd.MultiIndex:
         stamp = pd.DatetimeIndex([closed_at.astype("datetime64[ns]")], tz="UTC")
         names = [self._names[k] for k in np.flatnonzero(ready)]
-        codes = [np.zeros(len(names), dtype=np.int8), np.arange(len(names))]
-        return pd.MultiIndex(levels=[stamp, names], codes=codes, names=("closed_at", "instrument"))
+        codes: list[Any] = [np.zeros(len(names), dtype=np.int8), np.arange(len(names))]
+        levels: list[Any] = [stamp, names]
+        return pd.MultiIndex(levels=levels, codes=codes, names=("closed_at", "instrument"))

@@ -22,6 +22,7 @@ from dexml.features.news import (
     once,
     whole,
 )
+from dexml.features.rolling import rolling_sum
 
 __all__ = ["LiveNews"]
 
@@ -38,6 +39,7 @@ class _Headline:
     known_ns: int
     published_ns: int
     title: str
+    story: str
     streams: tuple[int, ...]
     named: bool
     score: float
@@ -95,7 +97,8 @@ class LiveNews:
             headline = _Headline(
                 known_ns=int(known[k]),
                 published_ns=int(published[k]),
-                title=str(title),
+                title=title,
+                story=" ".join(title.casefold().split()),
                 streams=(0, *(self._stream[name] for name in names if name in self._stream)),
                 named=instruments.strip() != "",
                 score=float(score),
@@ -145,10 +148,9 @@ class LiveNews:
         last: dict[str, int] = {}
         kept = []
         for one in self._headlines:
-            title = " ".join(one.title.casefold().split())
-            if one.known_ns - last.get(title, -_NEVER // 2) >= _SAME_NS:
+            if one.known_ns - last.get(one.story, -_NEVER // 2) >= _SAME_NS:
                 kept.append(one)
-            last[title] = one.known_ns
+            last[one.story] = one.known_ns
         return kept
 
     def _moments(self, stamp_ns: int, hours: int) -> dict[str, Floats]:
@@ -169,21 +171,19 @@ class LiveNews:
         at = stamp_ns - (stamp_ns - phase) % self._step_ns
         age = (at - known) // self._step_ns
         inside = (age >= 0) & (age < n_steps)
-        age, known, stream, score, at = (
-            values[inside] for values in (age, known, stream, score, at)
-        )
+        age, known, stream, at = (values[inside] for values in (age, known, stream, at))
+        score = score[inside]
         weight = np.exp2(-(at - age * self._step_ns - known) / half_life_ns(hours))
         cell = age * n_streams + stream
         half_lives = self._step_ns / half_life_ns(hours)
         fade = np.array([0.5 ** (k * half_lives) for k in range(n_steps)])[:, None]
         top, bottom = (
-            np.add.accumulate(
-                np.bincount(cell, weights=part, minlength=n_steps * n_streams)
-                .astype(np.float64)
-                .reshape(n_steps, n_streams)
-                * fade,
-                axis=0,
-            )[-1]
+            rolling_sum(_cells(cell, part, n_steps, n_streams) * fade, n_steps)[0]
             for part in (weight * score, weight)
         )
         return np.asarray(top / (bottom + PRIOR))
+
+
+def _cells(cell: Integers, weights: Floats, n_steps: int, n_streams: int) -> Floats:
+    sums = np.bincount(cell, weights=weights, minlength=n_steps * n_streams)
+    return sums.astype(np.float64).reshape(n_steps, n_streams)

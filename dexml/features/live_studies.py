@@ -27,8 +27,8 @@ class Handles:
 
     def __init__(self, studies: Sequence[Recursion], n_columns: int) -> None:
         self._studies = tuple(studies)
-        self._handles: list[list[Callable[..., object] | None]] = [
-            [None] * n_columns for _ in self._studies
+        self._handles: list[list[Callable[..., object]]] = [
+            [_not_open] * n_columns for _ in self._studies
         ]
         self._values = [np.full((len(one.outputs), n_columns), np.nan) for one in self._studies]
         self._open = np.zeros(n_columns, dtype=np.bool_)
@@ -49,13 +49,15 @@ class Handles:
         """Hear the newest bar of every instrument that is present and open."""
         columns = np.flatnonzero(present & self._open)
         places = columns.tolist()
+        everyone = len(places) == len(present)
         lists = {
             name: newest[name][columns].tolist()
             for name in {name for one in self._studies for name in one.inputs}
         }
         for study, handles, values in zip(self._studies, self._handles, self._values, strict=True):
+            own = handles if everyone else [handles[k] for k in places]
             rows = zip(*(lists[name] for name in study.inputs), strict=True)
-            heard = [handles[k](*row) for k, row in zip(places, rows, strict=True)]  # type: ignore[misc]
+            heard = [handle(*row) for handle, row in zip(own, rows, strict=True)]
             if heard:
                 values[:, columns] = np.array(heard, dtype=np.float64).T
 
@@ -66,6 +68,10 @@ class Handles:
             for study, values in zip(self._studies, self._values, strict=True)
             for k, name in enumerate(study.outputs)
         }
+
+
+def _not_open(*_: float) -> None:
+    """Hold the place of a handle until its instrument has bars enough."""
 
 
 class LiveHigher:

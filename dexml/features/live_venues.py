@@ -46,6 +46,8 @@ class LiveVenues:
         Nothing is returned as long as no instrument has several exchanges.
         """
         self._meet(closes)
+        if not any(self._exchanges):
+            return {}
         slots = [np.full(len(self._names), np.nan) for _ in range(self._n_slots)]
         for column, name in enumerate(self._names):
             for exchange, close in closes.get(name, {}).items():

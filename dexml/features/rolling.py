@@ -85,8 +85,11 @@ def rolling_sum(values: Floats, window: int) -> Floats:
     return out
 
 
-# `accumulate` adds row after row by definition; `sum` may pair them up and round differently.
+# Rows of several columns are added one after the other; a lone column would be summed in pairs,
+# which rounds differently, where `accumulate` is defined to go in order.
 def _in_order(rows: Floats) -> Floats:
+    if rows.shape[1] > 1:
+        return np.asarray(np.add.reduce(rows, axis=0, keepdims=True))
     return np.asarray(np.add.accumulate(rows, axis=0)[-1:])
 
 
@@ -186,11 +189,15 @@ def asof(closed_at: Times, values: Floats, shifts: Sequence[np.timedelta64]) -> 
     return out
 
 
-# Bisection for all instruments and shifts at once: their stamps differ where bars are missing.
+# Without gaps the row is known from the shift; else bisection for all instruments and shifts at
+# once, for their stamps differ where bars are missing.
 def _asof_last(closed_at: Times, values: Floats, shifts: Sequence[np.timedelta64]) -> list[Floats]:
     values = values[-len(closed_at) :]
     when = closed_at[-1] + np.array(shifts, dtype="timedelta64[ns]")[:, None]
     column = np.arange(values.shape[1])
+    direct = len(closed_at) - 1 + np.array(shifts) // (closed_at[-1, 0] - closed_at[-2, 0])
+    if (direct.min() >= 0) & (direct.max() < len(closed_at)) and (closed_at[direct] == when).all():
+        return [row[None, :] for row in values[direct]]
     low, high = np.zeros(when.shape, np.intp), np.full(when.shape, len(closed_at), np.intp)
     for _ in range(len(closed_at).bit_length()):
         middle = np.minimum((low + high) // 2, len(closed_at) - 1)
