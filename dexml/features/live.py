@@ -138,7 +138,7 @@ class LivePanel:
         Raises
         ------
         DataError
-            If a bar is not of the next close or of an unknown instrument, or if an indicator gives
+            If a bar is not of a later close or of an unknown instrument, or if an indicator gives
             NaN or infinity. After the latter the panel must be opened again.
         """
         heard = {bar.instrument: bar for bar in bars}
@@ -159,6 +159,19 @@ class LivePanel:
         ordered |= self._context.read(closed_at, present, self._first, ordered)
         return self._frame(closed_at, ready, ordered)
 
+    def raw(self) -> pd.DataFrame:
+        """Return what charts show at each instrument's newest bar: TA-Lib's columns, NaN if young.
+
+        Returns
+        -------
+        DataFrame of float64, shape (n_instruments, n_raw)
+            Index instrument; the columns that `compute_columns(bars, raw=True)` adds.
+        """
+        values = self._handles.read()
+        names = [name for one in self._indicators for name in one.raw]
+        table = {name: values[name][0].copy() for name in names}
+        return pd.DataFrame(table, index=pd.Index(self._names, name="instrument"))
+
     def _check(self, heard: Mapping[str, Bar]) -> np.datetime64:
         stamps = {bar.closed_at for bar in heard.values()}
         strange = sorted(set(heard) - set(self._names))
@@ -170,10 +183,11 @@ class LivePanel:
                 "Open it on a history that names every instrument, and append close by close.",
             )
         closed_at = to_datetime64(stamps.pop())
-        if self._last is not None and closed_at <= self._last:
+        step = np.timedelta64(self._timeframe.seconds, "s")
+        if self._last is not None and closed_at < self._last + step:
             raise DataError(
                 "live panel",
-                f"must hear a close later than {self._last}",
+                f"must hear closes a whole timeframe apart, the last was {self._last}",
                 closed_at,
                 "A revised or late bar changes the past: open it again on the stored history.",
             )
