@@ -15,7 +15,7 @@ from dexml.errors import DataError
 from dexml.features.indicators import INDICATORS, Group, compute_columns, indicator
 from dexml.features.live import LivePanel
 from dexml.features.panel import WARM_UP, build_panel
-from tests.dexml.features.histories import some_history, some_macro, some_news, walk
+from tests.dexml.features.histories import some_history, some_macro, some_news, some_venues, walk
 
 NAMES = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
 
@@ -74,14 +74,6 @@ def _holes(bars: Bars, share: float, generator: np.random.Generator) -> Bars:
     return Bars.from_frame(bars.instrument, bars.timeframe, bars.frame().iloc[kept])
 
 
-def _venues(bars: Bars, generator: np.random.Generator) -> pd.DataFrame:
-    noise = generator.normal(0.0, 3e-4, (len(bars), 3))
-    table = bars.close[:, None] * (1.0 + noise + [0.0, 0.0, 1e-3])
-    table[generator.random(table.shape) < 0.1] = np.nan
-    index = pd.DatetimeIndex(bars.closed_at, tz="UTC")
-    return pd.DataFrame(table, index=index, columns=["kraken", "binance", "coinbase"])
-
-
 # Mostly in time; some a few closes late, some told before they may be used.
 def _told(known_at: pd.Series, closes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     stamps = known_at.dt.tz_localize(None).to_numpy()
@@ -107,7 +99,7 @@ def _market(seed: int, n: int, timeframe: Timeframe, tick: float | None) -> Arri
     revised = macro.sample(frac=0.1, random_state=seed).assign(value=33.0)
     revised["known_at"] += pd.Timedelta(days=2)
     macro = pd.concat([macro, revised], ignore_index=True)
-    venues = {name: _venues(bars[name], generator) for name in NAMES[:2]}
+    venues = {name: some_venues(bars[name], seed) for name in NAMES[:2]}
     venues["ETH/USDT"] = venues["ETH/USDT"][["kraken"]]
     history = History(bars=bars, news=news, macro=macro, venue_closes=venues)
     return Arrival(
