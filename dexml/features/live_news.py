@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -31,11 +31,11 @@ Integers = NDArray[np.int64]
 
 _LONGEST_NS = max(NEWS_WINDOWS.values()) * HOUR_NS
 _SAME_NS = SAME_STORY.value
+_DAY_NS = 24 * HOUR_NS
 _NEVER = np.iinfo(np.int64).max
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Headline:
+class _Headline(NamedTuple):
     known_ns: int
     published_ns: int
     title: str
@@ -46,7 +46,31 @@ class _Headline:
 
 
 def _order(one: _Headline) -> tuple[int, int, str]:
-    return (one.known_ns, one.published_ns, one.title)
+    return one[:3]
+
+
+class _Pairs:
+    """Headlines that count, once for each stream that they belong to, in the order of `known`."""
+
+    def __init__(self) -> None:
+        self.known = np.empty(0, dtype=np.int64)
+        self.stream = np.empty(0, dtype=np.int64)
+        self.score = np.empty(0)
+        self.whole = np.empty(0, dtype=np.int64)
+
+    def add(self, headlines: Sequence[_Headline]) -> None:
+        pairs = [(one.known_ns, k, one.score) for one in headlines for k in one.streams]
+        if pairs:
+            known, stream, score = zip(*pairs, strict=True)
+            self.known = np.append(self.known, np.array(known, dtype=np.int64))
+            self.stream = np.append(self.stream, np.array(stream, dtype=np.int64))
+            self.score = np.append(self.score, np.array(score, dtype=np.float64))
+            self.whole = np.append(self.whole, whole(np.array(score, dtype=np.float64)))
+
+    def forget(self, until_ns: int) -> None:
+        first = int(np.searchsorted(self.known, until_ns, side="right"))
+        self.known, self.stream = self.known[first:].copy(), self.stream[first:].copy()
+        self.score, self.whole = self.score[first:].copy(), self.whole[first:].copy()
 
 
 class LiveNews:
@@ -74,7 +98,8 @@ class LiveNews:
         self._step_ns = timeframe.seconds * 10**9
         self._headlines: list[_Headline] = []
         self._first_ns, self._first_named_ns = _NEVER, _NEVER
-        self._stale = True
+        self._last_told: dict[str, int] = {}
+        self._pairs = _Pairs()
         if len(news):
             self._note_first(once(news))
             self.add(news[news["known_at"] > stamp - 2 * pd.Timedelta(_LONGEST_NS, "ns")])
@@ -88,27 +113,59 @@ class LiveNews:
 
     def add(self, news: pd.DataFrame) -> None:
         """Hear headlines, those that come late or are not yet known among them."""
-        if not len(news):
+        fresh = sorted(self._read(news), key=_order) if len(news) else []
+        if not fresh:
             return
-        known, published = (nanoseconds(news[name]) for name in ("known_at", "published_at"))
-        texts = zip(news["title"], news["instruments"], news["score"], strict=True)
-        for k, (title, instruments, score) in enumerate(texts):
+        in_time = not self._headlines or _order(self._headlines[-1]) <= _order(fresh[0])
+        self._headlines += fresh
+        if not in_time:
+            self._headlines.sort(key=_order)
+            self._last_told, self._pairs = {}, _Pairs()
+        self._count(fresh if in_time else self._headlines)
+
+    def _read(self, news: pd.DataFrame) -> Iterator[_Headline]:
+        known, published = (
+            nanoseconds(news[name]).tolist() for name in ("known_at", "published_at")
+        )
+        texts = (news[name].tolist() for name in ("title", "instruments", "score"))
+        for known_ns, published_ns, title, instruments, score in zip(
+            known, published, *texts, strict=True
+        ):
             names = dict.fromkeys(instruments.split())
-            headline = _Headline(
-                known_ns=int(known[k]),
-                published_ns=int(published[k]),
-                title=title,
-                story=" ".join(title.casefold().split()),
-                streams=(0, *(self._stream[name] for name in names if name in self._stream)),
-                named=instruments.strip() != "",
-                score=float(score),
+            yield _Headline(
+                known_ns,
+                published_ns,
+                title,
+                " ".join(title.casefold().split()),
+                (0, *(self._stream[name] for name in names if name in self._stream)),
+                bool(names),
+                score,
             )
-            bisect.insort_right(self._headlines, headline, key=_order)
-        self._stale = True
+
+    # A story that was told less than six hours before does not count again.
+    def _count(self, headlines: Sequence[_Headline]) -> None:
+        kept = []
+        for one in headlines:
+            if one.known_ns - self._last_told.get(one.story, -_NEVER // 2) >= _SAME_NS:
+                kept.append(one)
+            self._last_told[one.story] = one.known_ns
+        self._pairs.add(kept)
+        self._first_ns = min([self._first_ns, *(one.known_ns for one in kept)])
+        named = (one.known_ns for one in kept if one.named)
+        self._first_named_ns = min([self._first_named_ns, *named])
+
+    # What left every window is dropped once a day's worth of it is there.
+    def _forget(self, stamp_ns: int) -> None:
+        until_ns = stamp_ns - _LONGEST_NS - 2 * (self._step_ns + _SAME_NS)
+        if self._headlines and self._headlines[0].known_ns < until_ns - _DAY_NS:
+            n_old = bisect.bisect_right(self._headlines, until_ns, key=lambda one: one.known_ns)
+            del self._headlines[:n_old]
+            self._pairs.forget(until_ns)
+            told = self._last_told.items()
+            self._last_told = {story: at for story, at in told if at > until_ns}
 
     def begun(self, stamp_ns: int) -> tuple[bool, bool]:
         """Tell whether any headline, and any that names an instrument, was known by then."""
-        self._prepare(stamp_ns)
         return self._first_ns <= stamp_ns, self._first_named_ns <= stamp_ns
 
     def read(self, stamp_ns: int, first_ns: Integers) -> dict[str, Floats]:
@@ -120,43 +177,17 @@ class LiveNews:
         first_ns : ndarray of int, shape (1 + n_instruments,)
             A close of each stream: its grid.
         """
-        self._prepare(stamp_ns)
+        self._forget(stamp_ns)
         out: dict[str, Floats] = {}
         for name, hours in NEWS_WINDOWS.items():
             out |= {f"{key}_{name}": v for key, v in self._moments(stamp_ns, hours).items()}
             out[f"decay_{name}"] = self._decayed(stamp_ns, hours, first_ns)
         return out
 
-    def _prepare(self, stamp_ns: int) -> None:
-        if self._stale:
-            oldest = stamp_ns - _LONGEST_NS - 2 * (self._step_ns + _SAME_NS)
-            self._headlines = [one for one in self._headlines if one.known_ns > oldest]
-            kept = self._once()
-            self._first_ns = min([self._first_ns, *(one.known_ns for one in kept)])
-            named = (one.known_ns for one in kept if one.named)
-            self._first_named_ns = min([self._first_named_ns, *named])
-            pairs = [(one.known_ns, k, one.score) for one in kept for k in one.streams]
-            columns = zip(*pairs, strict=True) if pairs else ((), (), ())
-            known, stream, score = columns
-            self._known = np.array(known, dtype=np.int64)
-            self._of = np.array(stream, dtype=np.int64)
-            self._score = np.array(score, dtype=np.float64)
-            self._whole = whole(self._score)
-            self._stale = False
-
-    def _once(self) -> list[_Headline]:
-        last: dict[str, int] = {}
-        kept = []
-        for one in self._headlines:
-            if one.known_ns - last.get(one.story, -_NEVER // 2) >= _SAME_NS:
-                kept.append(one)
-            last[one.story] = one.known_ns
-        return kept
-
     def _moments(self, stamp_ns: int, hours: int) -> dict[str, Floats]:
         edges = [stamp_ns - hours * HOUR_NS, stamp_ns]
-        first, last = np.searchsorted(self._known, edges, side="right")
-        stream, score = self._of[first:last], self._whole[first:last]
+        first, last = np.searchsorted(self._pairs.known, edges, side="right")
+        stream, score = self._pairs.stream[first:last], self._pairs.whole[first:last]
         n_streams = len(self._stream) + 1
         total, squares = np.zeros(n_streams, np.int64), np.zeros(n_streams, np.int64)
         np.add.at(total, stream, score)
@@ -165,8 +196,12 @@ class LiveNews:
 
     def _decayed(self, stamp_ns: int, hours: int, first_ns: Integers) -> Floats:
         n_streams, n_steps = len(self._stream) + 1, max(hours * HOUR_NS // self._step_ns, 1)
-        last = int(np.searchsorted(self._known, stamp_ns, side="right"))
-        known, stream, score = self._known[:last], self._of[:last], self._score[:last]
+        last = int(np.searchsorted(self._pairs.known, stamp_ns, side="right"))
+        known, stream, score = (
+            self._pairs.known[:last],
+            self._pairs.stream[:last],
+            self._pairs.score[:last],
+        )
         phase = (first_ns % self._step_ns)[stream]
         at = stamp_ns - (stamp_ns - phase) % self._step_ns
         age = (at - known) // self._step_ns

@@ -105,8 +105,7 @@ def _rows(news: pd.DataFrame, instrument: str | None) -> _Rows:
 
 def nanoseconds(stamps: pd.Series[pd.Timestamp]) -> NDArray[np.int64]:
     """Return aware stamps as nanoseconds since the epoch, UTC."""
-    naive = stamps.dt.tz_convert("UTC").dt.tz_localize(None)
-    return naive.to_numpy().astype("datetime64[ns]").astype(np.int64)
+    return stamps.to_numpy(dtype="datetime64[ns]").astype(np.int64)
 
 
 def half_life_ns(hours: int) -> float:
