@@ -56,8 +56,7 @@ class Handles:
         }
         for study, handles, values in zip(self._studies, self._handles, self._values, strict=True):
             own = handles if everyone else [handles[k] for k in places]
-            rows = zip(*(lists[name] for name in study.inputs), strict=True)
-            heard = [handle(*row) for handle, row in zip(own, rows, strict=True)]
+            heard = _hear(own, [lists[name] for name in study.inputs])
             if heard:
                 values[:, columns] = np.array(heard, dtype=np.float64).T
 
@@ -68,6 +67,13 @@ class Handles:
             for study, values in zip(self._studies, self._values, strict=True)
             for k, name in enumerate(study.outputs)
         }
+
+
+# Unpacking a row of one costs as much as the update itself.
+def _hear(handles: list[Callable[..., object]], inputs: list[list[float]]) -> list[object]:
+    if len(inputs) == 1:
+        return [handle(value) for handle, value in zip(handles, inputs[0], strict=True)]
+    return [handle(*row) for handle, row in zip(handles, zip(*inputs, strict=True), strict=True)]
 
 
 def _not_open(*_: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -48,17 +48,21 @@ class LiveVenues:
         self._meet(closes)
         if not any(self._exchanges):
             return {}
-        slots = [np.full(len(self._names), np.nan) for _ in range(self._n_slots)]
-        for column, name in enumerate(self._names):
-            for exchange, close in closes.get(name, {}).items():
-                slots[self._exchanges[column].index(exchange)][column] = close
-        row = {str(k): values for k, values in enumerate(slots)}
+        n_slots = self._n_slots
+        table = [
+            [told.get(exchange, np.nan) for exchange in known] + [np.nan] * (n_slots - len(known))
+            for known, told in zip(self._exchanges, self._told(closes), strict=True)
+        ]
+        row = {str(k): values for k, values in enumerate(np.array(table, dtype=np.float64).T)}
         self._tape.push(present, closed_at, row)
-        if not any(len(known) > 1 for known in self._exchanges):
+        if n_slots < 2:
             return {}
-        rows = [self._tape[str(k)] for k in range(self._n_slots)]
+        rows = [self._tape[str(k)] for k in range(n_slots)]
         found = exchange_features(rows, own[-_ROWS:])
         return {name: values[-1] for name, values in found.items()}
+
+    def _told(self, closes: Mapping[str, Mapping[str, float]]) -> Iterator[Mapping[str, float]]:
+        return (closes.get(name, {}) for name in self._names)
 
     @property
     def _n_slots(self) -> int:
@@ -79,13 +83,10 @@ class LiveVenues:
 
     # An exchange heard for the first time takes its place among the others by name.
     def _meet(self, closes: Mapping[str, Mapping[str, float]]) -> None:
-        known = self._exchanges
-        met = [
-            sorted({*exchanges, *closes.get(name, {})})
-            for name, exchanges in zip(self._names, known, strict=True)
-        ]
-        if met == known:
+        known, told = self._exchanges, list(self._told(closes))
+        if all(one.keys() <= set(names) for one, names in zip(told, known, strict=True) if one):
             return
+        met = [sorted({*names, *one}) for one, names in zip(told, known, strict=True)]
         before, self._exchanges = self._tape, met
         self._tape = self._blank()
         for column, exchanges in enumerate(known):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dexml.domain import Bars
 from dexml.errors import ConfigError
-from dexml.features.studies import Study, compute_studies
+from dexml.features.studies import Study, compute_studies, in_order
 from dexml.features.windows import window as take
 
 __all__ = ["INDICATORS", "Compute", "Group", "Indicator", "compute_columns", "indicator"]
@@ -208,21 +209,47 @@ def compute_columns(
     dict of str to ndarray of float64, shape (n_bars,)
         In the order of registration. Rows within the warm-up may be NaN.
     """
-    wanted = [(one, _wanted(one, raw, only)) for one in INDICATORS.values()]
-    values = compute_studies(bars, [s for one, names in wanted if names for s in one.studies])
+    registered = tuple(map(id, INDICATORS.values()))
+    plan, studies = _plan(registered, raw, None if only is None else frozenset(only))
+    values = compute_studies(bars, studies)
     out: dict[str, Floats] = {}
-    for one, names in wanted:
-        found = values if set(names) <= values.keys() else _run(one, bars, values, on_windows)
+    for one, names, direct in plan:
+        found = values if direct else _run(one, bars, values, on_windows)
         for name in names:
             column = found[name] if name in found else values[name]
             out[name] = np.ascontiguousarray(column, dtype=np.float64)
     return out
 
 
-def _wanted(one: Indicator, raw: bool, only: Collection[str] | None) -> tuple[str, ...]:
+Step = tuple[Indicator, tuple[str, ...], bool]
+
+
+# Kept for the indicators registered now; a plan holds them, so that no other takes their identity.
+@lru_cache(maxsize=16)
+def _plan(
+    registered: tuple[int, ...], raw: bool, only: frozenset[str] | None
+) -> tuple[tuple[Step, ...], tuple[Study, ...]]:
+    planned = ((one, _wanted(one, raw, only)) for one in INDICATORS.values())
+    wanted = [(one, names) for one, names in planned if names]
+    steps = tuple((one, names, _direct(one, names)) for one, names in wanted)
+    return steps, in_order([study for one, names in wanted for study in _needed(one, names)])
+
+
+def _wanted(one: Indicator, raw: bool, only: frozenset[str] | None) -> tuple[str, ...]:
     if only is not None:
         return tuple(name for name in (*one.columns, *one.raw) if name in only)
     return (*one.columns, *one.raw) if raw else one.columns
+
+
+def _direct(one: Indicator, names: tuple[str, ...]) -> bool:
+    return set(names) <= {name for study in one.studies for name in study.outputs}
+
+
+# A column that is a study's own output needs that study alone.
+def _needed(one: Indicator, names: tuple[str, ...]) -> tuple[Study, ...]:
+    if _direct(one, names):
+        return tuple(study for study in one.studies if set(study.outputs) & set(names))
+    return one.studies
 
 
 def _run(

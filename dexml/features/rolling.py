@@ -148,17 +148,18 @@ def ratio(numerator: Floats, denominator: Floats, otherwise: float = 0.0) -> Flo
     >>> ratio(np.array([1.0, 1.0]), np.array([2.0, 0.0]))
     array([0.5, 0. ])
     """
-    safe = np.where(denominator > 0, denominator, 1.0)
-    out = np.where(denominator > 0, numerator / safe, otherwise)
-    return np.where(np.isnan(denominator), np.nan, out)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotient = numerator / denominator
+    # Zero times a missing denominator is missing: cheaper than to ask for each.
+    return np.where(denominator > 0, quotient, otherwise + 0.0 * denominator)
 
 
 def log_ratio(numerator: Floats, denominator: Floats) -> Floats:
     """Return the log of a ratio of two values that cannot be negative; 0 where either is 0."""
     usable = (numerator > 0) & (denominator > 0)
-    quotient = np.where(usable, numerator, 1.0) / np.where(usable, denominator, 1.0)
-    missing = np.isnan(numerator) | np.isnan(denominator)
-    return np.where(missing, np.nan, np.log(quotient))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotient = np.where(usable, numerator / denominator, 1.0)
+    return np.asarray(np.log(quotient) + 0.0 * (numerator + denominator))
 
 
 def log_returns(close: Floats, n: int = 1) -> Floats:

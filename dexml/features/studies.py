@@ -194,8 +194,8 @@ def in_order(studies: Iterable[Study]) -> tuple[Study, ...]:
 
 
 def compute_studies(bars: BarArrays, studies: Iterable[Study]) -> dict[str, Floats]:
-    """Compute studies and what they read over one instrument's whole series."""
+    """Compute studies over one instrument's whole series; what one reads comes before it."""
     values: dict[str, Floats] = {}
-    for study in in_order(studies):
+    for study in studies:
         values |= study.compute(bars, values)
     return values

@@ -234,8 +234,8 @@ def true_range(bars: BarArrays, values: Values) -> Columns:
 def bbands(bars: BarArrays, values: Values) -> Columns:
     """Bollinger bands of 20 bars and 2 standard deviations."""
     upper, middle, lower = (values[f"bbands_{name}"] for name in ("upper", "middle", "lower"))
-    width = np.where(upper - lower > 1e-9 * middle, upper - lower, 0.0)
-    width = np.where(np.isnan(middle), np.nan, width)
+    width = upper - lower
+    width = np.where(width > 1e-9 * middle, width, 0.0 * middle)  # missing stays missing
     return {
         "bbands_width": width / middle,
         "bbands_position": ratio(bars.close - lower, width, otherwise=0.5),
