@@ -90,7 +90,10 @@ class LivePanel:
             self._load(column, history.bars[name])
         self._context = LiveContext(history, self._names, self._last)
         self._venues = LiveVenues(history, self._names)
+        self._level = pd.Index(self._names, dtype=object)
         self._columns: tuple[str, ...] = ()
+        self._header = pd.Index(())
+        self._read: dict[int, Rows] = {}
         self._never_missing = np.zeros(0, dtype=np.bool_)
 
     def _capacity(self) -> int:
@@ -200,6 +203,7 @@ class LivePanel:
         self._first[present & (self._counts == 0)] = closed_at
         self._counts += present
         self._tape.push(present, closed_at, row)
+        self._read = {}
         values: dict[str, Floats] = {}
         for study in self._derived:
             found = study.compute(self._rows(study), values)
@@ -224,10 +228,13 @@ class LivePanel:
             series = {name: np.ascontiguousarray(self._tape[name][-n:, column]) for name in fields}
             self._handles.open(int(column), series)
 
-    def _rows(self, reader: Derived | Indicator) -> Rows:
+    def _rows(self, reader: Reader) -> Rows:
         n = rows_read(reader, self._timeframe)
-        fields = {name: self._tape[name][-n:] for name in _FIELDS}
-        return Rows(timeframe=self._timeframe, closed_at=self._tape.closed_at[-n:], **fields)
+        if n not in self._read:
+            fields = {name: self._tape[name][-n:] for name in _FIELDS}
+            stamps = self._tape.closed_at[-n:]
+            self._read[n] = Rows(timeframe=self._timeframe, closed_at=stamps, **fields)
+        return self._read[n]
 
     def _shared(self, values: Mapping[str, Floats]) -> dict[str, Floats]:
         columns: dict[str, Floats] = {}
@@ -269,13 +276,11 @@ class LivePanel:
             values[k] = one
         table = values[:, ready].T
         if tuple(columns) != self._columns:
-            self._columns = tuple(columns)
+            self._columns, self._header = tuple(columns), pd.Index(list(columns))
             self._never_missing = ~np.array([may_be_missing(name) for name in columns])
         if not np.isfinite(table[:, self._never_missing]).all():
             self._refuse(ready, columns)
-        return pd.DataFrame(
-            table, index=self._index(closed_at, ready), columns=pd.Index(self._columns)
-        )
+        return pd.DataFrame(table, index=self._index(closed_at, ready), columns=self._header)
 
     def _refuse(self, ready: Mask, columns: Mapping[str, Floats]) -> None:
         for column in np.flatnonzero(ready):
@@ -284,7 +289,7 @@ class LivePanel:
 
     def _index(self, closed_at: np.datetime64, ready: Mask) -> pd.MultiIndex:
         stamp = pd.DatetimeIndex([closed_at.astype("datetime64[ns]")], tz="UTC")
-        names = [self._names[k] for k in np.flatnonzero(ready)]
-        codes: list[Any] = [np.zeros(len(names), dtype=np.int8), np.arange(len(names))]
-        levels: list[Any] = [stamp, names]
+        rows = np.flatnonzero(ready)
+        codes: list[Any] = [np.zeros(len(rows), dtype=np.int8), rows]
+        levels: list[Any] = [stamp, self._level]
         return pd.MultiIndex(levels=levels, codes=codes, names=("closed_at", "instrument"))

@@ -140,13 +140,17 @@ def _assert_same_bits(found: pd.DataFrame, expected: pd.DataFrame) -> None:
     young=st.integers(1, 30),
     timeframe=st.sampled_from([Timeframe.H1, Timeframe.H1, Timeframe.H4, Timeframe.D1]),
     tick=st.sampled_from([None, None, 0.5]),
+    alone=st.sampled_from([False, False, True]),
 )
 @settings(max_examples=15, deadline=None)
 def test_each_close_heard_live_has_the_bits_of_the_batch(
-    seed: int, ahead: int, young: int, timeframe: Timeframe, tick: float | None
+    seed: int, ahead: int, young: int, timeframe: Timeframe, tick: float | None, alone: bool
 ) -> None:
     n = WARM_UP + young + ahead
     arrival = _market(seed, n, timeframe, tick)
+    if alone:
+        one = {"BTC/USDT": arrival.whole.bars["BTC/USDT"]}
+        arrival = replace(arrival, whole=replace(arrival.whole, bars=one))
     live = LivePanel(arrival.held(n - ahead - 1))
     for k in range(n - ahead, n):
         found = _hear(live, arrival, k)
