@@ -101,6 +101,7 @@ def willr(bars: BarArrays, values: Values) -> Columns:
 @indicator(
     Group.PRICE,
     "macd_rel",
+    "macd_signal_rel",
     "macd_histogram_rel",
     raw=("macd", "macd_signal", "macd_histogram"),
     warm_up=_RECURSIVE,
@@ -119,10 +120,8 @@ def willr(bars: BarArrays, values: Values) -> Columns:
 )
 def macd(bars: BarArrays, values: Values) -> Columns:
     """Measure moving average convergence (12, 26, 9) relative to the average true range."""
-    return {
-        "macd_rel": ratio(values["macd"], values["atr_14"]),
-        "macd_histogram_rel": ratio(values["macd_histogram"], values["atr_14"]),
-    }
+    names = ("macd", "macd_signal", "macd_histogram")
+    return {f"{name}_rel": ratio(values[name], values["atr_14"]) for name in names}
 
 
 @indicator(
