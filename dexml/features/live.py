@@ -128,7 +128,8 @@ class LivePanel:
         Parameters
         ----------
         bars : iterable of Bar
-            All of one close, later than any before; an instrument may be missing.
+            All of one close, later than any before; an instrument may be missing. Closes of one
+            instrument are at least a timeframe apart.
         news, macro : DataFrame, optional
             As in `History`. They may come late or early: each counts from its own `known_at`.
         venue_closes : mapping of instrument to mapping of exchange to close, optional
@@ -187,11 +188,13 @@ class LivePanel:
             )
         closed_at = to_datetime64(stamps.pop())
         step = np.timedelta64(self._timeframe.seconds, "s")
-        if self._last is not None and closed_at < self._last + step:
+        too_soon = closed_at < self._tape.closed_at[-1] + step
+        early = [name for k, name in enumerate(self._names) if name in heard and too_soon[k]]
+        if early or (self._last is not None and closed_at <= self._last):
             raise DataError(
                 "live panel",
-                f"must hear closes a whole timeframe apart, the last was {self._last}",
-                closed_at,
+                f"must hear closes in order and a whole timeframe apart, the last was {self._last}",
+                f"{closed_at} of {', '.join(early or heard)}",
                 "A revised or late bar changes the past: open it again on the stored history.",
             )
         self._last = closed_at

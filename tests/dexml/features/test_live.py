@@ -10,7 +10,7 @@ import talib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dexml.domain import Bars, History, Timeframe
+from dexml.domain import Bars, History, Timeframe, to_datetime64
 from dexml.errors import DataError
 from dexml.features.indicators import INDICATORS, Group, compute_columns, indicator
 from dexml.features.live import LivePanel
@@ -226,6 +226,22 @@ def test_bars_closer_than_their_timeframe_are_refused() -> None:
     newest = history.bars["BTC/USDT"].bar(-1)
     with pytest.raises(DataError, match="a whole timeframe apart"):
         live.append([replace(newest, closed_at=newest.closed_at + pd.Timedelta(minutes=7))])
+
+
+def test_instruments_may_close_at_hours_of_their_own() -> None:
+    bars = {name: walk(name, WARM_UP + 40, k) for k, name in enumerate(NAMES[:2])}
+    shifted = bars["ETH/USDT"].closed_at + np.timedelta64(25, "m")
+    bars["ETH/USDT"] = replace(bars["ETH/USDT"], closed_at=shifted)
+    whole = History(bars=bars, news=some_news(bars["BTC/USDT"], 500))
+    panel, closes = (
+        build_panel(whole),
+        np.unique(np.concatenate([b.closed_at for b in bars.values()])),
+    )
+    live = LivePanel(replace(whole.until(closes[-21]), news=whole.news))
+    for at in closes[-20:]:
+        newest = [one.until(at).bar(-1) for one in bars.values()]
+        found = live.append([bar for bar in newest if to_datetime64(bar.closed_at) == at])
+        _assert_same_bits(found, panel.loc[[pd.Timestamp(at, tz="UTC")]])
 
 
 def test_a_users_indicator_that_is_not_finite_is_named_live_too() -> None:
