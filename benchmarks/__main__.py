@@ -12,16 +12,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
-import talib
 
-from dexml.domain import Bars
+from benchmarks.features import features
 from dexml.experiments.sources import bar_sets, plant_market
-from dexml.features.audit import audit
-from dexml.features.panel import build_panel
 from dexml.ledger import Ledger, StepRows
 from dexml.state import KernelConfig
 from dexml.system import initial_state, warm_up
-from dexml.targets import labels
 
 REPEATS = 5
 
@@ -34,43 +30,6 @@ def seconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
         work()
         times.append(time.perf_counter() - began)
     return statistics.median(times)
-
-
-def bare_talib(bars: Bars) -> None:
-    """Call what the seed's columns need of TA-Lib, and nothing else."""
-    high, low, close, volume = bars.high, bars.low, bars.close, bars.volume
-    for period in (20, 50, 200):
-        talib.SMA(close, period)
-    for study in (talib.RSI, talib.MOM, talib.ROC):
-        study(close, 14)
-    for study in (talib.WILLR, talib.ADX, talib.ATR, talib.NATR):
-        study(high, low, close, 14)
-    talib.STOCH(high, low, close)
-    talib.MACD(close)
-    talib.AROON(high, low, 14)
-    talib.OBV(close, volume)
-    talib.AD(high, low, close, volume)
-    talib.ADOSC(high, low, close, volume)
-    talib.TRANGE(high, low, close)
-    talib.BBANDS(close, 20)
-    talib.PPO(close)
-    for candle in (talib.CDLDOJI, talib.CDLHAMMER, talib.CDLENGULFING):
-        candle(bars.open, high, low, close)
-
-
-def features() -> dict[str, float]:
-    """Time the whole panel against the bare TA-Lib calls, and the audit against the panel."""
-    market = plant_market((), n_bars=3_000, seed=0, bayes_accuracy=0.7)
-    bars, history = market.history.bars, market.history
-    panel = seconds(lambda: build_panel(history))
-    bare = seconds(lambda: [bare_talib(series) for series in bars.values()])
-    checked = seconds(lambda: audit(history, labels=labels), repeats=1)
-    return {
-        "panel_s": panel,
-        "panel_to_bare_talib": panel / bare,
-        "audit_s": checked,
-        "audit_to_panel": checked / panel,
-    }
 
 
 def kernel() -> dict[str, float]:

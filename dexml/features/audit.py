@@ -1,10 +1,14 @@
-"""Proof that features use nothing from the future: cut it off, change it, begin elsewhere."""
+"""Proof that features use nothing from the future: cut it off, change it, begin elsewhere.
+
+And that each honours its window, and has live the bits that it has in batch.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -14,13 +18,14 @@ from numpy.typing import NDArray
 from dexml.domain import Bars, History
 from dexml.errors import DataError, LeakFound
 from dexml.features.forgeries import begin_later, forge_future, tail
+from dexml.features.honesty import both_ways, heard_live
 from dexml.features.panel import build_panel, warm_up
 
 __all__ = ["AuditReport", "Build", "Check", "Labels", "Leak", "audit"]
 
 Build = Callable[[History], pd.DataFrame]
 Labels = Callable[[Mapping[str, Bars], int], pd.DataFrame]
-Check = Literal["truncation", "perturbation", "start", "label"]
+Check = Literal["truncation", "perturbation", "start", "window", "live", "label"]
 
 _ROWS = 220  # audited after the warm-up
 _TOLERANCE = 1e-6
@@ -35,7 +40,8 @@ class Leak:
     feature : str
         Column; "(rows)" if whole rows appeared or vanished.
     check : str
-        "truncation", "perturbation", "start" or "label".
+        "truncation", "perturbation", "start", "window" (it reaches beyond the window that it
+        declares), "live" (heard close by close it has other bits) or "label".
     closed_at : Timestamp
         First row that differs.
     detail : str
@@ -75,7 +81,7 @@ class AuditReport:
                 f"features {', '.join(self.names)}",
                 "must use nothing from the future",
                 f"{first.feature} broken by {first.check} at {first.closed_at}: {first.detail}",
-                "Remove them or join them by the instant they were known.",
+                "Remove them, join them by the instant they were known, or declare their window.",
             )
 
 
@@ -86,7 +92,7 @@ def audit(
     horizon: int = 1,
     n_cuts: int = 3,
     seed: int = 0,
-    build: Build = build_panel,
+    build: Build | None = None,
 ) -> AuditReport:
     """Check every feature for look-ahead on the last stretch of a history.
 
@@ -102,8 +108,9 @@ def audit(
     n_cuts : int
         Instants at which the future is cut off and changed, besides one while a headline and one
         while a macro value is published but not yet known.
-    build : callable
-        Makes the panel.
+    build : callable, optional
+        Makes the panel. Default: `build_panel`, with users' indicators over everything at once, so
+        that it shows what they would reach if their window did not hold them.
 
     Returns
     -------
@@ -117,7 +124,8 @@ def audit(
     # Durations in a report are not decisions: the monotonic clock is the one to read here.
     began = time.perf_counter()
     piece = tail(history, warm_up(history.timeframe) + _ROWS)
-    whole = build(piece)
+    make = build or partial(build_panel, on_windows=False)
+    whole = make(piece)
     if whole.index.get_level_values(0).nunique() < 50:
         raise DataError(
             "history",
@@ -126,8 +134,10 @@ def audit(
             "Backfill more bars.",
         )
     generator = np.random.default_rng(seed)
-    leaks = [*_check_cuts(piece, whole, _cuts(piece, whole, n_cuts, generator), build, generator)]
-    leaks += _check_start(piece, whole, build)
+    leaks = [*_check_cuts(piece, whole, _cuts(piece, whole, n_cuts, generator), make, generator)]
+    leaks += [*_check_start(piece, whole, make), *_check_windows(piece)]
+    if build is None and not leaks:
+        leaks += _compare(*heard_live(piece), "live", 0.0)
     n_targets = 0
     if labels is not None:
         found, n_targets = _check_labels(history, labels, horizon)
@@ -188,6 +198,11 @@ def _check_start(piece: History, whole: pd.DataFrame, build: Build) -> Iterator[
     later = build(begin_later(piece, _ROWS // 2 + 1))
     shared = whole[whole.index.isin(later.index)]
     yield from _compare(shared, later, "start", _TOLERANCE)
+
+
+def _check_windows(piece: History) -> Iterator[Leak]:
+    for over_all, on_windows in both_ways(piece):
+        yield from _compare(over_all, on_windows, "window", _TOLERANCE)
 
 
 # Columns that exist in one panel only are read as missing there: a series may begin after the cut.

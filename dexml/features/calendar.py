@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
-import talib
 from numpy.typing import NDArray
 
-from dexml.domain import Bars
 from dexml.features.registry import Group, indicator
-from dexml.features.rolling import lag, log_ratio, log_returns, ratio, rolling_mean
+from dexml.features.rolling import (
+    lag,
+    log_ratio,
+    log_returns,
+    now,
+    ratio,
+    rolling_max,
+    rolling_mean,
+    rolling_min,
+)
+from dexml.features.studies import BarArrays, HigherStudy, Values
 
-__all__ = ["Higher", "higher_bars", "hour_of_week"]
+__all__ = ["hour_of_week"]
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
@@ -55,9 +62,11 @@ _WAVES = {
     "next_hour_of_week",
     *_WAVES,
     warm_up=0,
+    window=1,
+    shared=True,
     unit="hours; days from Monday; hours; -1..1",
 )
-def calendar(bars: Bars) -> Columns:
+def calendar(bars: BarArrays) -> Columns:
     """Hour, weekday and hour of the week in which the next bar opens, UTC, and their waves."""
     hour = hour_of_week(bars.closed_at)
     return {
@@ -68,85 +77,61 @@ def calendar(bars: Bars) -> Columns:
     }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Higher:
-    """Bars of a higher timeframe, aligned to UTC, and which of them was closed at each bar.
-
-    Attributes
-    ----------
-    high, low, close : ndarray, shape (n_higher,)
-        The first may be incomplete; the last too, and then no row points to it.
-    row : ndarray of int, shape (n_bars,)
-        Last higher bar closed at or before each bar's close; -1 where there is none.
-    """
-
-    high: Floats
-    low: Floats
-    close: Floats
-    row: NDArray[np.intp]
-
-    def seen(self, values: Floats) -> Floats:
-        """Spread values of higher bars over the bars at which they were known."""
-        return np.where(self.row >= 0, values[np.maximum(self.row, 0)], np.nan)
+def _four_hours(higher: Values) -> Columns:
+    return {
+        "h4_return_1": log_returns(higher["close"]),
+        "h4_return_6": log_returns(higher["close"], 6),
+        "h4_range_position_20": _range_position(higher, 20),
+    }
 
 
-def higher_bars(bars: Bars, seconds: int) -> Higher:
-    """Aggregate bars to a higher timeframe of `seconds`, whose bars close at its multiples."""
-    stamps = bars.closed_at.astype("datetime64[s]").astype(np.int64)
-    ends = -(-stamps // seconds) * seconds
-    starts = np.flatnonzero(np.diff(ends, prepend=-1))
-    row = np.searchsorted(ends[starts], stamps, side="right") - 1
-    return Higher(
-        high=np.maximum.reduceat(bars.high, starts),
-        low=np.minimum.reduceat(bars.low, starts),
-        close=bars.close[np.append(starts[1:], len(bars)) - 1],
-        row=row,
-    )
+_H4 = ("h4_return_1", "h4_return_6", "h4_range_position_20")
 
 
 @indicator(
     Group.PRICE,
-    "h4_return_1",
-    "h4_return_6",
-    "h4_range_position_20",
+    *_H4,
     warm_up=384,
+    window=1,
+    studies=(HigherStudy(seconds=4 * _HOUR_S, window=20, outputs=_H4, formula=_four_hours),),
+    shared=True,
     unit="log return; log return; 0 at the low, 1 at the high",
 )
-def four_hours(bars: Bars) -> Columns:
+def four_hours(bars: BarArrays, values: Values) -> Columns:
     """Read closed 4-hour bars: last return, return of six, place in the range of twenty."""
-    higher = higher_bars(bars, 4 * _HOUR_S)
+    return values
+
+
+def _one_day(higher: Values) -> Columns:
+    span = log_ratio(higher["high"], higher["low"])
     return {
-        "h4_return_1": higher.seen(log_returns(higher.close)),
-        "h4_return_6": higher.seen(log_returns(higher.close, 6)),
-        "h4_range_position_20": higher.seen(_range_position(higher, 20)),
+        "d1_close": now(higher["close"]),
+        "d1_return_1": log_returns(higher["close"]),
+        "d1_return_7": log_returns(higher["close"], 7),
+        "d1_range_position_14": _range_position(higher, 14),
+        "d1_range_ratio": log_ratio(now(span), rolling_mean(lag(span, 1), 7)),
     }
+
+
+_D1 = ("d1_return_1", "d1_return_7", "d1_range_position_14", "d1_range_ratio")
 
 
 @indicator(
     Group.PRICE,
-    "d1_return_1",
-    "d1_return_7",
-    "d1_range_position_14",
-    "d1_distance",
-    "d1_range_ratio",
+    *("d1_return_1", "d1_return_7", "d1_range_position_14", "d1_distance", "d1_range_ratio"),
     warm_up=384,
+    window=1,
+    studies=(HigherStudy(seconds=_DAY_S, window=14, outputs=("d1_close", *_D1), formula=_one_day),),
+    shared=True,
     unit="log return; log return; 0..1; log ratio; log ratio",
 )
-def one_day(bars: Bars) -> Columns:
+def one_day(bars: BarArrays, values: Values) -> Columns:
     """Read closed days: returns, place in the range of 14, distance from the last close, range."""
-    higher = higher_bars(bars, _DAY_S)
-    span = log_ratio(higher.high, higher.low)
-    return {
-        "d1_return_1": higher.seen(log_returns(higher.close)),
-        "d1_return_7": higher.seen(log_returns(higher.close, 7)),
-        "d1_range_position_14": higher.seen(_range_position(higher, 14)),
-        "d1_distance": log_ratio(bars.close, higher.seen(higher.close)),
-        "d1_range_ratio": higher.seen(log_ratio(span, lag(rolling_mean(span, 7), 1))),
+    return {name: values[name] for name in _D1} | {
+        "d1_distance": log_ratio(bars.close, values["d1_close"])
     }
 
 
-def _range_position(higher: Higher, n: int) -> Floats:
-    if higher.close.shape[0] < n:
-        return np.full(higher.close.shape[0], np.nan)
-    low, high = talib.MIN(higher.low, n), talib.MAX(higher.high, n)
-    return ratio(higher.close - low, high - low, otherwise=0.5)
+def _range_position(higher: Values, n: int) -> Floats:
+    low, high = rolling_min(higher["low"], n), rolling_max(higher["high"], n)
+    return ratio(now(higher["close"]) - low, high - low, otherwise=0.5)

@@ -12,7 +12,14 @@ from dexml.domain import Bars, History
 from dexml.features.macro import macro_features
 from dexml.features.news import news_features, once
 
-__all__ = ["context_columns"]
+__all__ = [
+    "context_columns",
+    "in_macro_state",
+    "macro_columns",
+    "market_news",
+    "own_news",
+    "price_state",
+]
 
 Floats = NDArray[np.float64]
 
@@ -49,17 +56,16 @@ def context_columns(
     out: dict[str, dict[str, Floats]] = {}
     shared: dict[bytes, dict[str, Floats]] = {}  # most instruments have the same closes
     for name, bars in history.bars.items():
-        state, key = _price_state(price[name]), bars.closed_at.tobytes()
+        state, key = price_state(price[name]), bars.closed_at.tobytes()
         if key not in shared:
             shared[key] = _for_all(history.macro, news, bars)
-        changes = {c: v for c, v in shared[key].items() if c.endswith("_change")}
-        out[name] = (
-            _own(named, bars, state) | shared[key] | _in_state(changes, state, _MACRO_STATES)
-        )
+        own = _own(named, bars, state)
+        out[name] = own | shared[key] | in_macro_state(shared[key], state)
     return out
 
 
-def _price_state(price: Mapping[str, Floats]) -> dict[str, Floats]:
+def price_state(price: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Return where the price stands: in its range, its momentum, its volatility."""
     return {
         "range": 2.0 * price["range_position_20"] - 1.0,
         "momentum": price["momentum_3"],
@@ -74,33 +80,48 @@ def _in_state(
     return {f"{c}_x_{name}": v * state[name] for c, v in columns.items() for name in names}
 
 
+def in_macro_state(shared: Mapping[str, Floats], state: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Return the changes of macro series times where the price stands."""
+    changes = {c: v for c, v in shared.items() if c.endswith("_change")}
+    return _in_state(changes, state, _MACRO_STATES)
+
+
+def own_news(values: Mapping[str, Floats], state: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Name the aggregates of headlines about an instrument, and what they mean in its state."""
+    columns = {f"news_own_{name}": values[name] for name in _OWN}
+    return columns | _in_state({"news_own_decay_24h": values["decay_24h"]}, state, state)
+
+
+def market_news(values: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Name the aggregates of all headlines."""
+    return {f"news_market_{name}": values[name] for name in _MARKET}
+
+
 def _own(named: pd.DataFrame, bars: Bars, state: Mapping[str, Floats]) -> dict[str, Floats]:
     if not len(named) or not len(bars):
         return {}
     values = news_features(named, bars.instrument, bars.closed_at, bars.timeframe)
-    columns = {f"news_own_{name}": values[name] for name in _OWN}
-    columns |= _in_state({"news_own_decay_24h": values["decay_24h"]}, state, state)
-    return _after_first(columns, named, bars)
+    return _after_first(own_news(values, state), named, bars)
 
 
 def _for_all(macro: pd.DataFrame, news: pd.DataFrame, bars: Bars) -> dict[str, Floats]:
     columns: dict[str, Floats] = {}
     if len(news) and len(bars):
         values = news_features(news, None, bars.closed_at, bars.timeframe)
-        market = {f"news_market_{name}": values[name] for name in _MARKET}
-        columns |= _after_first(market, news, bars)
+        columns |= _after_first(market_news(values), news, bars)
     if len(macro):
-        columns |= _macro(macro, bars)
+        columns |= macro_columns(macro_features(macro, bars.closed_at))
     return columns
 
 
 # Ages of daily series are one clock read many times; the panel keeps the oldest and a count.
-def _macro(macro: pd.DataFrame, bars: Bars) -> dict[str, Floats]:
-    joined = macro_features(macro, bars.closed_at)
+def macro_columns(joined: Mapping[str, Mapping[str, Floats]]) -> dict[str, Floats]:
+    """Name the fields of macro series that the panel keeps."""
     columns = {
         f"macro_{name}_{field}": one[field] for name, one in joined.items() for field in _MACRO
     }
-    oldest, stale = np.full(len(bars), np.nan), np.full(len(bars), np.nan)
+    n_rows = len(next(iter(joined.values()))["age"])
+    oldest, stale = np.full(n_rows, np.nan), np.full(n_rows, np.nan)
     for one in joined.values():
         oldest = np.fmax(oldest, one["age"])
         stale = np.where(np.isnan(stale), 0.0, stale) + np.where(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,13 @@ from dexml.domain import Bars
 from dexml.features.price import realised_volatility
 from dexml.features.rolling import log_returns, ratio
 
-__all__ = ["CROSS_SECTION_COLUMNS", "cross_section"]
+__all__ = ["CROSS_SECTION_COLUMNS", "compare", "cross_section"]
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
 
 _WINDOWS = (1, 6, 24)
+_PAIRS = 2_000_000
 CROSS_SECTION_COLUMNS = (
     *(f"market_return_{n}" for n in _WINDOWS),
     *(f"relative_return_{n}" for n in _WINDOWS),
@@ -46,13 +47,37 @@ def cross_section(bars: Mapping[str, Bars]) -> dict[str, dict[str, Floats]]:
     names = sorted(bars)
     times = np.unique(np.concatenate([bars[name].closed_at for name in names]))
     rows = {name: np.searchsorted(times, bars[name].closed_at) for name in names}
-    table: dict[str, dict[str, Floats]] = {name: {} for name in names}
-    for n in _WINDOWS:
-        returns = {name: log_returns(bars[name].close, n) for name in names}
-        _add(table, rows, _compare(_spread(returns, rows, len(times)), n))
-    sigma = {name: realised_volatility(bars[name], 24) for name in names}
-    _add(table, rows, _relative_volatility(_spread(sigma, rows, len(times))))
-    return {name: {c: table[name][c] for c in CROSS_SECTION_COLUMNS} for name in names}
+    moves = [
+        _spread({name: log_returns(bars[name].close, n) for name in names}, rows, len(times))
+        for n in _WINDOWS
+    ]
+    squared = {name: log_returns(bars[name].close) ** 2 for name in names}
+    sigma = {name: realised_volatility(squared[name], 24) for name in names}
+    columns = compare(moves, _spread(sigma, rows, len(times)))
+    return {
+        name: {c: np.ascontiguousarray(columns[c][k, rows[name]]) for c in CROSS_SECTION_COLUMNS}
+        for k, name in enumerate(names)
+    }
+
+
+def compare(moves: Sequence[Floats], sigma: Floats) -> dict[str, Floats]:
+    """Compare instruments with one another at each instant.
+
+    Parameters
+    ----------
+    moves : sequence of ndarray, shape (n_instruments, n_times)
+        Log returns over 1, 6 and 24 bars; NaN where an instrument closed no bar.
+    sigma : ndarray, shape (n_instruments, n_times)
+        Realised volatility of 24 bars.
+
+    Returns
+    -------
+    dict of column to ndarray, shape (n_instruments, n_times)
+    """
+    columns = _relative_volatility(sigma)
+    for n, move in zip(_WINDOWS, moves, strict=True):
+        columns |= _compare(move, n)
+    return columns
 
 
 # One contiguous row for each instrument: sums over instruments then add row by row, in order.
@@ -65,20 +90,14 @@ def _spread(
     return out
 
 
-def _add(
-    table: dict[str, dict[str, Floats]],
-    rows: Mapping[str, NDArray[np.intp]],
-    columns: Mapping[str, Floats],
-) -> None:
-    for k, name in enumerate(sorted(table)):
-        for column, values in columns.items():
-            table[name][column] = np.ascontiguousarray(values[k, rows[name]])
-
-
+# In the order of the instruments, so that one instant alone gives the bits that a series gives.
 def _sum(values: Floats) -> Floats:
+    known = np.where(np.isnan(values), 0.0, values)
+    if values.shape[1] == 1:
+        return np.asarray(np.add.accumulate(known, axis=0)[-1] + 0.0)
     total = np.zeros(values.shape[1])
-    for row in values:
-        total += np.where(np.isnan(row), 0.0, row)
+    for row in known:
+        total += row
     return total
 
 
@@ -98,13 +117,19 @@ def _compare(returns: Floats, n: int) -> dict[str, Floats]:
     return columns
 
 
-# Share of the others that did worse; a tie counts half; alone means the middle.
+# Share of the others that did worse; a tie counts half; alone means the middle. Wins are counted
+# in whole and half numbers, so their order does not matter; blocks keep the pairs in memory.
 def _ranks(returns: Floats, known: Floats) -> Floats:
-    ranks = np.empty_like(returns)
-    for k, own in enumerate(returns):
-        beaten = _sum(np.where(returns < own, 1.0, np.where(returns == own, 0.5, 0.0)))
-        ranks[k] = np.where(np.isnan(own), np.nan, ratio(beaten - 0.5, known - 1.0, 0.5))
-    return ranks
+    n, n_times = returns.shape
+    beaten = np.empty_like(returns)
+    block = max(_PAIRS // (n * n), 1)
+    for first in range(0, n_times, block):
+        part = returns[:, first : first + block]
+        worse = np.less(part[None, :], part[:, None]).sum(axis=1)
+        same = np.equal(part[None, :], part[:, None]).sum(axis=1)
+        beaten[:, first : first + block] = worse + 0.5 * same
+    others = np.broadcast_to(known - 1.0, returns.shape)
+    return np.where(np.isnan(returns), np.nan, ratio(beaten - 0.5, others, 0.5))
 
 
 def _relative_volatility(sigma: Floats) -> dict[str, Floats]:

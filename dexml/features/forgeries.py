@@ -43,6 +43,7 @@ def _since(history: History, first: np.datetime64) -> History:
         },
         news=news[news["known_at"] > start - pd.Timedelta(days=1)].reset_index(drop=True),
         macro=macro.reset_index(drop=True),
+        venue_closes={name: one.loc[start:] for name, one in history.venue_closes.items()},
     )
 
 
@@ -50,14 +51,26 @@ def forge_future(history: History, cut: np.datetime64, generator: np.random.Gene
     """Return a history that is the same up to `cut` and quite different after it.
 
     Prices follow another path with ten times the moves, volumes are redrawn, headlines and macro
-    values that were not yet known at `cut` say something else.
+    values that were not yet known at `cut` say something else, exchanges close elsewhere or not.
     """
     aware = pd.Timestamp(cut, tz="UTC")
     return History(
         bars={name: _forge_bars(bars, cut, generator) for name, bars in history.bars.items()},
         news=_forge(history.news, "score", aware, generator),
         macro=_forge(history.macro, "value", aware, generator),
+        venue_closes={
+            name: _forge_venues(one, aware, generator) for name, one in history.venue_closes.items()
+        },
     )
+
+
+def _forge_venues(
+    closes: pd.DataFrame, cut: pd.Timestamp, generator: np.random.Generator
+) -> pd.DataFrame:
+    future = (closes.index > cut)[:, None]
+    factor = generator.uniform(0.9, 1.1, closes.shape)
+    factor[generator.random(closes.shape) < 0.2] = np.nan
+    return closes * np.where(future, factor, 1.0)
 
 
 def _forge_bars(bars: Bars, cut: np.datetime64, generator: np.random.Generator) -> Bars:

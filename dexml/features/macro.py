@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["MACRO_FIELDS", "MACRO_PERIODS", "macro_features"]
+from dexml.features.news import nanoseconds
+
+__all__ = ["MACRO_FIELDS", "MACRO_PERIODS", "macro_features", "reading", "remember", "summary"]
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
@@ -47,13 +49,17 @@ def macro_features(macro: pd.DataFrame, closed_at: Times) -> dict[str, dict[str,
 
 def _as_of(rows: pd.DataFrame, stamps: NDArray[np.int64]) -> dict[str, Floats]:
     ordered = rows.sort_values(["known_at", "period_at"], kind="stable")
-    known, period = _nanoseconds(ordered["known_at"]), _nanoseconds(ordered["period_at"])
+    known, period = nanoseconds(ordered["known_at"]), nanoseconds(ordered["period_at"])
     values = ordered["value"].to_numpy(dtype=np.float64)
     states = np.array(list(_states(period.tolist(), values.tolist())))
     at = np.searchsorted(known, stamps, side="right") - 1
     seen = np.where((at >= 0)[:, None], states[np.maximum(at, 0)], np.nan)
+    return reading(seen, np.where(at >= 0, known[np.maximum(at, 0)], np.nan), stamps)
+
+
+def reading(seen: Floats, released: Floats, stamps: NDArray[np.int64]) -> dict[str, Floats]:
+    """Return the fields of a series from its `summary` as seen at each stamp (nanoseconds)."""
     value, change, change_lag_1, z, began, usual = np.ascontiguousarray(seen.T)
-    released = np.where(at >= 0, known[np.maximum(at, 0)], np.nan)
     waited = stamps - released > _STALE_PERIODS * usual
     return {
         "value": value,
@@ -61,13 +67,8 @@ def _as_of(rows: pd.DataFrame, stamps: NDArray[np.int64]) -> dict[str, Floats]:
         "change_lag_1": change_lag_1,
         "z": z,
         "age": (stamps - began) / _DAY_NS,
-        "stale": np.where(at >= 0, waited.astype(np.float64), np.nan),
+        "stale": np.where(np.isnan(released), np.nan, waited.astype(np.float64)),
     }
-
-
-def _nanoseconds(stamps: pd.Series[pd.Timestamp]) -> NDArray[np.int64]:
-    naive = stamps.dt.tz_convert("UTC").dt.tz_localize(None)
-    return naive.to_numpy().astype("datetime64[ns]").astype(np.int64)
 
 
 # What was known after each release: only the last periods, at the revision known by then.
@@ -75,17 +76,27 @@ def _states(periods: list[int], values: list[float]) -> Iterator[tuple[float, ..
     known_periods: list[int] = []
     known_values: list[float] = []
     for period, value in zip(periods, values, strict=True):
-        place = bisect.bisect_left(known_periods, period)
-        if place < len(known_periods) and known_periods[place] == period:
-            known_values[place] = value
-        else:
-            known_periods.insert(place, period)
-            known_values.insert(place, value)
-        del known_periods[:-MACRO_PERIODS], known_values[:-MACRO_PERIODS]
-        yield (*_summary(known_values), float(known_periods[-1]), _usual_period(known_periods))
+        remember(known_periods, known_values, period, value)
+        yield summary(known_periods, known_values)
 
 
-def _summary(values: list[float]) -> tuple[float, float, float, float]:
+def remember(periods: list[int], values: list[float], period: int, value: float) -> None:
+    """Add a release, or put a revision in the place of what it revises; keep the last periods."""
+    place = bisect.bisect_left(periods, period)
+    if place < len(periods) and periods[place] == period:
+        values[place] = value
+    else:
+        periods.insert(place, period)
+        values.insert(place, value)
+    del periods[:-MACRO_PERIODS], values[:-MACRO_PERIODS]
+
+
+def summary(periods: list[int], values: list[float]) -> tuple[float, ...]:
+    """Return value, changes and z-score, when the last period began, how long periods are."""
+    return (*_moved(values), float(periods[-1]), _usual_period(periods))
+
+
+def _moved(values: list[float]) -> tuple[float, float, float, float]:
     n = len(values)
     change = values[-1] - values[-2] if n > 1 else np.nan
     change_lag_1 = values[-2] - values[-3] if n > 2 else np.nan

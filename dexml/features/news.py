@@ -10,16 +10,27 @@ from numpy.typing import NDArray
 
 from dexml.domain import Timeframe
 
-__all__ = ["NEWS_WINDOWS", "news_features", "once"]
+__all__ = [
+    "HOUR_NS",
+    "NEWS_WINDOWS",
+    "PRIOR",
+    "SAME_STORY",
+    "half_life_ns",
+    "moments",
+    "nanoseconds",
+    "news_features",
+    "once",
+    "whole",
+]
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
 
-_HOUR_NS = 3_600_000_000_000
+HOUR_NS = 3_600_000_000_000
 NEWS_WINDOWS = {"1h": 1, "6h": 6, "24h": 24, "7d": 168}
-_SAME_STORY = pd.Timedelta(hours=6)
+SAME_STORY = pd.Timedelta(hours=6)
 _SCALE = 1_000_000
-_PRIOR = 1.0
+PRIOR = 1.0
 
 
 def once(news: pd.DataFrame) -> pd.DataFrame:
@@ -37,7 +48,7 @@ def once(news: pd.DataFrame) -> pd.DataFrame:
     ordered = news.sort_values(["known_at", "published_at", "title"], kind="stable")
     title = ordered["title"].str.casefold().str.split().str.join(" ")
     since = ordered["known_at"].groupby(title, sort=False).diff()
-    return ordered[~(since < _SAME_STORY)]
+    return ordered[~(since < SAME_STORY)]
 
 
 def news_features(
@@ -86,26 +97,47 @@ def _rows(news: pd.DataFrame, instrument: str | None) -> _Rows:
     if instrument is not None:
         named = {text: instrument in text.split() for text in news["instruments"].unique()}
         news = news[news["instruments"].map(named).astype(bool)]
-    known = news["known_at"].dt.tz_convert("UTC").dt.tz_localize(None)
     return _Rows(
-        known=known.to_numpy().astype("datetime64[ns]").astype(np.int64),
+        known=nanoseconds(news["known_at"]),
         score=np.ascontiguousarray(news["score"].to_numpy(dtype=np.float64)),
     )
 
 
+def nanoseconds(stamps: pd.Series[pd.Timestamp]) -> NDArray[np.int64]:
+    """Return aware stamps as nanoseconds since the epoch, UTC."""
+    return stamps.to_numpy(dtype="datetime64[ns]").astype(np.int64)
+
+
+def half_life_ns(hours: int) -> float:
+    """Return the half-life of headlines in a window: a quarter of it."""
+    return hours * HOUR_NS / 4.0
+
+
 # Running totals of integers are exact, so a window's sum does not depend on what came before it.
 def _moments(rows: _Rows, stamps: NDArray[np.int64], hours: int) -> dict[str, Floats]:
-    whole = np.rint(rows.score * _SCALE).astype(np.int64)
-    first = np.searchsorted(rows.known, stamps - hours * _HOUR_NS, side="right")
+    scaled = whole(rows.score)
+    first = np.searchsorted(rows.known, stamps - hours * HOUR_NS, side="right")
     last = np.searchsorted(rows.known, stamps, side="right")
-    count = (last - first).astype(np.float64)
     total, squares = (
         (
             np.concatenate([[0], np.cumsum(part)])[last]
             - np.concatenate([[0], np.cumsum(part)])[first]
         )
-        for part in (whole, whole * whole)
+        for part in (scaled, scaled * scaled)
     )
+    return moments(last - first, total, squares)
+
+
+def whole(score: Floats) -> NDArray[np.int64]:
+    """Return scores in millionths."""
+    return np.rint(score * _SCALE).astype(np.int64)
+
+
+def moments(
+    n: NDArray[np.int64], total: NDArray[np.int64], squares: NDArray[np.int64]
+) -> dict[str, Floats]:
+    """Return mean, count and dispersion of headlines from the sums of their whole scores."""
+    count = n.astype(np.float64)
     safe = np.maximum(count, 1.0)
     mean = total / _SCALE / safe
     variance = np.maximum(squares / float(_SCALE) ** 2 / safe - mean * mean, 0.0)
@@ -117,25 +149,25 @@ def _moments(rows: _Rows, stamps: NDArray[np.int64], hours: int) -> dict[str, Fl
 
 
 def _decayed_mean(rows: _Rows, stamps: NDArray[np.int64], hours: int, step_ns: int) -> Floats:
-    grid = np.arange(stamps[0] - hours * _HOUR_NS, stamps[-1] + step_ns, step_ns)
+    n_steps = max(hours * HOUR_NS // step_ns, 1)
+    grid = np.arange(stamps[0] - n_steps * step_ns, stamps[-1] + step_ns, step_ns)
     cell = np.searchsorted(grid, rows.known, side="left")
     inside = (cell > 0) & (cell < len(grid))
     cell, known, score = cell[inside], rows.known[inside], rows.score[inside]
-    half_life_ns = hours * _HOUR_NS / 4.0
-    weight = np.exp2(-(grid[cell] - known) / half_life_ns)
-    n_steps = max(hours * _HOUR_NS // step_ns, 1)
+    weight = np.exp2(-(grid[cell] - known) / half_life_ns(hours))
     top, bottom = (
         _decayed_sum(
             np.bincount(cell, weights=part, minlength=len(grid)).astype(np.float64),
             n_steps,
-            step_ns / half_life_ns,
+            step_ns / half_life_ns(hours),
         )
         for part in (weight * score, weight)
     )
     at = np.searchsorted(grid, stamps, side="right") - 1
-    return (top / (bottom + _PRIOR))[at]
+    return (top / (bottom + PRIOR))[at]
 
 
+# Newest cell first, one after the other: the order in which a live panel adds them too.
 def _decayed_sum(cells: Floats, n_steps: int, half_lives: float) -> Floats:
     total = cells.copy()
     for k in range(1, min(n_steps, len(cells))):

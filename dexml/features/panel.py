@@ -12,9 +12,20 @@ from dexml.domain import Bars, History, Timeframe
 from dexml.errors import ConfigError, DataError
 from dexml.features.context import context_columns
 from dexml.features.cross_section import CROSS_SECTION_COLUMNS, cross_section
+from dexml.features.exchanges import EXCHANGE_COLUMNS, cross_exchange
 from dexml.features.indicators import INDICATORS, Group, compute_columns
 
-__all__ = ["PRICE_CORE", "VIEWS", "WARM_UP", "build_panel", "group_of", "view", "warm_up"]
+__all__ = [
+    "PRICE_CORE",
+    "VIEWS",
+    "WARM_UP",
+    "build_panel",
+    "group_of",
+    "may_be_missing",
+    "refuse_not_finite",
+    "view",
+    "warm_up",
+]
 
 Floats = NDArray[np.float64]
 
@@ -29,7 +40,10 @@ PRICE_CORE = (
     *("relative_return_1", "relative_return_6", "next_hour", "next_day_sin", "next_day_cos"),
 )
 _PRICES = frozenset(
-    {Group.PRICE, Group.VOLATILITY, Group.VOLUME, Group.CALENDAR, Group.CROSS_SECTION}
+    {
+        *(Group.PRICE, Group.VOLATILITY, Group.VOLUME, Group.CALENDAR),
+        *(Group.CROSS_SECTION, Group.CROSS_EXCHANGE),
+    }
 )
 VIEWS: Mapping[str, frozenset[Group]] = {
     "direction": _PRICES,
@@ -64,13 +78,16 @@ def warm_up(timeframe: Timeframe) -> int:
     return max(WARM_UP, longest, -(-_LOOK_BACK_S // timeframe.seconds))
 
 
-def build_panel(history: History) -> pd.DataFrame:
+def build_panel(history: History, *, on_windows: bool = True) -> pd.DataFrame:
     """Compute every model-ready feature at every closed bar after the warm-up.
 
     Parameters
     ----------
     history : History
-        Bars of one timeframe; news and macro may be empty.
+        Bars of one timeframe; news, macro and the closes of exchanges may be empty.
+    on_windows : bool
+        False runs indicators that are not `shared` over the whole at once, so that the audit can
+        see what they would reach. Models are never fed such a panel.
 
     Returns
     -------
@@ -83,20 +100,20 @@ def build_panel(history: History) -> pd.DataFrame:
     DataError
         If an indicator gives NaN or infinity after its warm-up.
     """
-    columns = {name: _own_columns(bars) for name, bars in history.bars.items()}
+    columns = {name: _own_columns(bars, on_windows) for name, bars in history.bars.items()}
     crossed = cross_section(history.bars)
+    venues = cross_exchange(history.bars, history.venue_closes)
     context = context_columns(history, columns)
     for name in columns:
-        columns[name] |= crossed.get(name, {})
-        columns[name] |= context[name]
+        columns[name] |= crossed.get(name, {}) | venues.get(name, {}) | context[name]
     skip = warm_up(history.timeframe)
     frames = [_rows(bars, columns[name], skip) for name, bars in sorted(history.bars.items())]
     return _stack(frames)
 
 
-def _own_columns(bars: Bars) -> dict[str, Floats]:
+def _own_columns(bars: Bars, on_windows: bool) -> dict[str, Floats]:
     if len(bars):
-        return compute_columns(bars)
+        return compute_columns(bars, on_windows=on_windows)
     return {column: np.empty(0) for one in INDICATORS.values() for column in one.columns}
 
 
@@ -104,8 +121,8 @@ def _rows(bars: Bars, columns: Mapping[str, Floats], skip: int) -> pd.DataFrame:
     values = np.empty((max(len(bars) - skip, 0), len(columns)))
     for k, (name, column) in enumerate(columns.items()):
         values[:, k] = column[skip:]
-        if group_of(name) not in (Group.SENTIMENT, Group.MACRO):
-            _refuse_not_finite(bars, name, column[skip:])
+        if not may_be_missing(name):
+            refuse_not_finite(bars.instrument, name, column[skip:])
     index = pd.MultiIndex.from_arrays(
         [
             pd.DatetimeIndex(bars.closed_at[skip:], tz="UTC"),
@@ -116,12 +133,18 @@ def _rows(bars: Bars, columns: Mapping[str, Floats], skip: int) -> pd.DataFrame:
     return pd.DataFrame(values, index=index, columns=list(columns))
 
 
-def _refuse_not_finite(bars: Bars, name: str, values: Floats) -> None:
+def may_be_missing(column: str) -> bool:
+    """Tell whether a column is NaN where nothing is known: news and macro are, prices never."""
+    return column.startswith(("news_", "macro_"))
+
+
+def refuse_not_finite(instrument: str, name: str, values: Floats) -> None:
+    """Refuse NaN and infinity in the values of a feature after the warm-up."""
     bad = ~np.isfinite(values)
     if bad.any():
         row = int(np.argmax(bad))
         raise DataError(
-            f"feature {name} of {bars.instrument}",
+            f"feature {name} of {instrument}",
             "must be finite after the warm-up",
             f"{values[row]} at row {row} after it",
             "Declare a longer warm_up or guard the division in its indicator.",
@@ -149,6 +172,8 @@ def group_of(column: str) -> Group:
         return Group.MACRO
     if column in CROSS_SECTION_COLUMNS:
         return Group.CROSS_SECTION
+    if column in EXCHANGE_COLUMNS:
+        return Group.CROSS_EXCHANGE
     for one in INDICATORS.values():
         if column in one.columns:
             return one.group

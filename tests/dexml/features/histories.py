@@ -76,6 +76,16 @@ def some_macro(bars: Bars, seed: int = 2) -> pd.DataFrame:
     return frame[frame["known_at"] <= last].reset_index(drop=True)
 
 
+def some_venues(bars: Bars, seed: int = 3) -> pd.DataFrame:
+    """Return the closes of three exchanges: one has a basis, and each misses some bars."""
+    generator = np.random.default_rng(seed)
+    noise = generator.normal(0.0, 3e-4, (len(bars), 3))
+    table = bars.close[:, None] * (1.0 + noise + [0.0, 0.0, 1e-3])
+    table[generator.random(table.shape) < 0.1] = np.nan
+    index = pd.DatetimeIndex(bars.closed_at, tz="UTC")
+    return pd.DataFrame(table, index=index, columns=["kraken", "binance", "coinbase"])
+
+
 def some_history(n: int = 600, seed: int = 0) -> History:
     """Return three instruments with news and macro."""
     names = ("BTC/USDT", "ETH/USDT", "SOL/USDT")

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,11 +13,18 @@ import pytest
 from dexml.domain import Bars, History, Timeframe
 from dexml.errors import DataError, LeakFound
 from dexml.features.audit import audit
+from dexml.features.indicators import INDICATORS, Group, indicator
 from dexml.features.panel import build_panel
+from dexml.features.registry import Compute
+from dexml.features.rolling import rolling_max, rolling_min
 from dexml.targets import labels
-from tests.dexml.features.histories import some_history
+from tests.dexml.features.histories import some_history, some_venues
 
 HISTORY = some_history(800)
+VENUES = replace(
+    HISTORY,
+    venue_closes={name: some_venues(HISTORY.bars[name]) for name in ("BTC/USDT", "ETH/USDT")},
+)
 
 
 def _by_instrument(values: pd.Series) -> pd.core.groupby.SeriesGroupBy:
@@ -98,9 +107,9 @@ def _with(name: str) -> Callable[[History], pd.DataFrame]:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_built_in_features_and_targets_do_not_leak(seed: int) -> None:
-    report = audit(HISTORY, labels=labels, seed=seed)
+    report = audit(VENUES, labels=labels, seed=seed)
     assert report.leaks == ()
-    assert report.checked == build_panel(HISTORY).shape[1] + 5
+    assert report.checked == build_panel(VENUES).shape[1] + 5
     report.raise_if_leaking()
 
 
@@ -170,6 +179,81 @@ def test_series_that_begin_late_are_no_leak() -> None:
         HISTORY, news=news[news["known_at"] > late], macro=macro[macro["known_at"] > late]
     )
     assert audit(history).leaks == ()
+
+
+def _next_agreement(history: History, panel: pd.DataFrame) -> pd.Series:
+    closes = history.venue_closes["BTC/USDT"]
+    at = panel.index.get_level_values(0)
+    return pd.Series(
+        (closes["binance"] / closes["kraken"]).shift(-1).reindex(at).fillna(1.0).to_numpy(),
+        index=panel.index,
+    )
+
+
+def test_the_next_close_of_another_exchange_is_found() -> None:
+    def build(history: History) -> pd.DataFrame:
+        panel = build_panel(history)
+        return panel.assign(next_agreement=_next_agreement(history, panel))
+
+    report = audit(VENUES, build=build)
+    assert report.names == ("next_agreement",)
+    assert "perturbation" in {leak.check for leak in report.leaks}
+
+
+@contextmanager
+def _registered(compute: Compute, **facts: Any) -> Iterator[None]:
+    indicator(Group.PRICE, "planted", unit="x", **facts)(compute)
+    try:
+        yield
+    finally:
+        INDICATORS.pop(compute.__name__)
+
+
+def _long_memory(bars: Bars) -> dict[str, np.ndarray]:
+    """Return over 50 bars, though 10 are declared."""
+    return {"planted": np.log(bars.close / np.roll(bars.close, 50))}
+
+
+def _centred(bars: Bars) -> dict[str, np.ndarray]:
+    """Mean of the bars around."""
+    mean = pd.Series(bars.close).rolling(5, center=True, min_periods=1).mean()
+    return {"planted": bars.close / mean.to_numpy()}
+
+
+def _on_the_last_bar(bars: Bars) -> dict[str, np.ndarray]:
+    """Return that is another one on the last bar."""
+    values = bars.close / np.concatenate([bars.close[:1], bars.close[:-1]])
+    values[-1] = 2.0
+    return {"planted": values}
+
+
+def _of_one_instrument(bars: Bars) -> dict[str, np.ndarray]:
+    """Return of the next bar, for one instrument only."""
+    values = bars.close / np.concatenate([bars.close[:1], bars.close[:-1]])
+    return {"planted": np.append(values[1:], 1.0) if "ETH" in bars.instrument else values}
+
+
+@pytest.mark.parametrize("plant", [_long_memory, _centred, _on_the_last_bar, _of_one_instrument])
+def test_an_indicator_that_reaches_beyond_its_window_is_named(plant: Compute) -> None:
+    with _registered(plant, warm_up=10):
+        report = audit(HISTORY)
+        assert report.names == ("planted",)
+        assert "window" in {leak.check for leak in report.leaks}
+
+
+def test_an_indicator_that_keeps_its_window_passes() -> None:
+    with _registered(_long_memory, warm_up=50):
+        assert audit(HISTORY).leaks == ()
+
+
+def test_a_shared_indicator_that_reads_beyond_its_window_is_named() -> None:
+    def greedy(bars: Bars) -> dict[str, np.ndarray]:
+        """Range of 60 bars, though 20 are declared."""
+        return {"planted": rolling_max(bars.high, 60) / rolling_min(bars.low, 60)}
+
+    with _registered(greedy, warm_up=60, window=20, shared=True):
+        report = audit(HISTORY)
+        assert [(leak.feature, leak.check) for leak in report.leaks] == [("planted", "live")]
 
 
 @pytest.mark.shared

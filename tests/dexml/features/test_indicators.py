@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from dexml.domain import Bars
 from dexml.errors import ConfigError
-from dexml.features.calendar import higher_bars, hour_of_week
+from dexml.features.calendar import hour_of_week
 from dexml.features.indicators import INDICATORS, Group, compute_columns, indicator
+from dexml.features.studies import higher_bars
 from tests.dexml.features.histories import walk
 
 _SPEC = (

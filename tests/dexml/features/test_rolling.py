@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from dexml.features.rolling import asof, log_ratio, ratio, rolling_mean, rolling_std, student_cdf
+from dexml.features.rolling import (
+    asof,
+    log_ratio,
+    log_returns,
+    ratio,
+    rolling_max,
+    rolling_mean,
+    rolling_min,
+    rolling_std,
+    rolling_sum,
+    student_cdf,
+)
 
 
 @pytest.mark.parametrize("window", [1, 2, 20, 200])
@@ -45,8 +56,26 @@ def test_ratios_never_divide_by_zero_and_keep_the_unknown() -> None:
 
 
 def test_asof_reads_the_last_value_at_or_before_the_instant() -> None:
-    times = np.array(["2024-01-01", "2024-01-03"], dtype="datetime64[ns]")
-    when = np.array(
-        ["2023-12-31", "2024-01-01", "2024-01-02", "2024-01-09"], dtype="datetime64[ns]"
-    )
-    np.testing.assert_array_equal(asof(times, np.array([1.0, 2.0]), when), [np.nan, 1, 1, 2])
+    times = np.array(["2024-01-01", "2024-01-03", "2024-01-09"], dtype="datetime64[ns]")
+    shifts = [np.timedelta64(hours, "h") for hours in (-24 * 7, -24, 0, 24)]
+    found = asof(times, np.array([1.0, 2.0, 3.0]), shifts)
+    expected = [[np.nan, np.nan, 1], [np.nan, 1, 2], [1, 2, 3], [1, 2, 3]]
+    np.testing.assert_array_equal(found, expected)
+
+
+# Live rows stand side by side, each column an instrument with stamps of its own.
+@given(seed=st.integers(0, 10_000), n=st.sampled_from([1, 2, 5]))
+def test_live_rows_give_the_bits_that_the_series_gives(seed: int, n: int) -> None:
+    generator = np.random.default_rng(seed)
+    values = generator.normal(100, 1, (60, n))
+    step = generator.integers(1, 4, (60, n)).astype("timedelta64[h]")
+    stamps = np.datetime64("2024-01-01", "ns") + np.cumsum(step, axis=0)
+    shifts = [np.timedelta64(-hours, "h") for hours in (0, 5, 31, 400)]
+    for k in range(n):
+        own = np.ascontiguousarray(values[:, k])
+        for study in (rolling_sum, rolling_mean, rolling_std, rolling_min, rolling_max):
+            for window in (2, 7, 24):
+                assert study(values, window)[0, k] == study(own, window)[-1]
+        assert log_returns(values, 3)[0, k] == log_returns(own, 3)[-1]
+        live, series = asof(stamps, values, shifts), asof(stamps[:, k], own, shifts)
+        np.testing.assert_array_equal([one[0, k] for one in live], [one[-1] for one in series])

@@ -1,0 +1,56 @@
+"""Windows of bars that were checked when they came in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dexml.domain import Bars, Timeframe
+
+__all__ = ["Reader", "rows_read", "unchecked", "window"]
+
+Floats = NDArray[np.float64]
+Times = NDArray[np.datetime64]
+
+
+class Reader(Protocol):
+    """Whatever is computed from a window of bars."""
+
+    @property
+    def window(self) -> int: ...
+    @property
+    def look_back_s(self) -> int: ...
+
+
+def rows_read(reader: Reader, timeframe: Timeframe) -> int:
+    """Return the number of bars that a value is computed from."""
+    return reader.window - (-reader.look_back_s // timeframe.seconds)
+
+
+# Rows of checked bars need no check again: it costs more than most indicators.
+def unchecked(
+    instrument: str, timeframe: Timeframe, closed_at: Times, fields: Mapping[str, Floats]
+) -> Bars:
+    """Return bars of columns that are known to be sound."""
+    bars = object.__new__(Bars)
+    for name, value in (("instrument", instrument), ("timeframe", timeframe)):
+        object.__setattr__(bars, name, value)
+    object.__setattr__(bars, "closed_at", closed_at)
+    for name in ("open", "high", "low", "close", "volume"):
+        object.__setattr__(bars, name, fields[name])
+    return bars
+
+
+def window(bars: Bars, first: int, last: int) -> Bars:
+    """Return rows `first` to `last` of bars as views."""
+    fields = {
+        "open": bars.open[first:last],
+        "high": bars.high[first:last],
+        "low": bars.low[first:last],
+        "close": bars.close[first:last],
+        "volume": bars.volume[first:last],
+    }
+    return unchecked(bars.instrument, bars.timeframe, bars.closed_at[first:last], fields)
