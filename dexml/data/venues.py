@@ -4,15 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlparse
 
+from dexml.data import hearing
 from dexml.data.http import NotAnswered
 from dexml.errors import ConfigError, DataError
 
-__all__ = ["VENUES", "Venue", "open_driver", "raw_rows", "translated", "venue_named"]
+__all__ = ["VENUES", "Stream", "Venue", "open_driver", "raw_rows", "translated", "venue_named"]
 
 MAX_ANSWER_BYTES = 8 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """How an exchange is listened to.
+
+    Attributes
+    ----------
+    keys : tuple of str
+        Where ccxt keeps the stream's address: `urls["api"]["ws"][...]`.
+    path : str
+        Of the stream under the base address of a local server.
+    watch : "together", "bars" or "trades"
+        One subscription for the bars of all instruments; one each; or trades, one each.
+    says_final : bool
+        It says by itself when a bar will not change any more.
+    hear : callable
+        Reads a message.
+    """
+
+    keys: tuple[str, ...]
+    path: str
+    watch: Literal["together", "bars", "trades"]
+    says_final: bool
+    hear: Callable[[Any], list[hearing.Said | hearing.Traded]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +59,8 @@ class Venue:
         The exchange quotes USD; an instrument in USDT is read from its USD market.
     path : str
         Of the market data under the base address.
+    stream : Stream or None
+        What the exchange tells by itself; None: it is only asked.
     """
 
     name: str
@@ -42,6 +70,7 @@ class Venue:
     keeps: int | None = None
     usd_for_usdt: bool = False
     path: str = ""
+    stream: Stream | None = None
 
     def symbol(self, instrument: str) -> str:
         """Return the exchange's name of `instrument`.
@@ -58,9 +87,39 @@ class Venue:
 VENUES = {
     venue.name: venue
     for venue in (
-        Venue(name="binance", page=1_000, path="/api/v3"),
-        Venue(name="kraken", page=720, asks_limit=False, keeps=720, usd_for_usdt=True),
-        Venue(name="coinbaseexchange", page=300, by_window=True, usd_for_usdt=True),
+        Venue(
+            name="binance",
+            page=1_000,
+            path="/api/v3",
+            stream=Stream(
+                keys=("spot",),
+                path="/stream/ws",
+                watch="together",
+                says_final=True,
+                hear=hearing.binance,
+            ),
+        ),
+        Venue(
+            name="kraken",
+            page=720,
+            asks_limit=False,
+            keeps=720,
+            usd_for_usdt=True,
+            stream=Stream(
+                keys=("publicV2",),
+                path="/v2",
+                watch="bars",
+                says_final=False,
+                hear=hearing.kraken,
+            ),
+        ),
+        Venue(
+            name="coinbaseexchange",
+            page=300,
+            by_window=True,
+            usd_for_usdt=True,
+            stream=Stream(keys=(), path="", watch="trades", says_final=True, hear=hearing.coinbase),
+        ),
     )
 }
 

@@ -17,6 +17,7 @@ __all__ = ["routes"]
 
 PAGE = 300
 TRADES = 4  # of each bar: its opening, its extremes, its close
+OPENING_SIZE = Decimal("0.00000001")
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
@@ -63,10 +64,9 @@ def _words(book: Book, names: dict[str, str]) -> Words:
         return [{"type": "subscriptions", "channels": channels}], [names[p] for p in known]
 
     def tell(instrument: str, candle: Candle) -> list[Message]:
-        if not candle.closed:
-            return []  # its trades are told when all of them are known
         first = book.place(instrument, candle.opened_s) * TRADES + 1
-        return _matches(products[instrument], candle, first, book.step_s)
+        matches = _matches(products[instrument], candle, first, book.step_s)
+        return matches[1:] if candle.closed else matches[:1]
 
     return Words([], answer, tell, _damaged)
 
@@ -94,10 +94,10 @@ def _matches(product: str, candle: Candle, first: int, step_s: int) -> list[Mess
 
 
 def _sizes(volume: float) -> list[Decimal]:
-    """Split a volume into parts that add up to it exactly."""
-    whole = Decimal(number(volume))
-    part = (whole / TRADES).quantize(Decimal("0.0001"), ROUND_DOWN)
-    return [part] * (TRADES - 1) + [whole - part * (TRADES - 1)]
+    """Split a volume into parts that add up to it exactly; the first is known at the opening."""
+    rest = Decimal(number(volume)) - OPENING_SIZE
+    part = (rest / (TRADES - 1)).quantize(Decimal("0.0001"), ROUND_DOWN)
+    return [OPENING_SIZE] + [part] * (TRADES - 2) + [rest - part * (TRADES - 2)]
 
 
 def _iso(instant_s: float) -> str:

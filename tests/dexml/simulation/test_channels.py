@@ -128,10 +128,10 @@ def test_coinbase_tells_trades_that_add_up_to_the_bar(
 ) -> None:
     async def talk(socket: aiohttp.ClientWebSocketResponse) -> None:
         await socket.send_json(MATCHES)
-        assert (await hear(socket, 1))[0]["type"] == "subscriptions"
-        await asyncio.sleep(0.05)  # until the server has noted what was asked for
+        subscribed, opening = await hear(socket, 2)
+        assert subscribed["type"] == "subscriptions"
         clock.advance(MINUTE)
-        trades = await hear(socket, 4)
+        trades = [opening, *await hear(socket, 3)]
         prices = [float(trade["price"]) for trade in trades]
         bar = bars["BTC/USDT"].bar(10)
         assert (prices[0], max(prices), min(prices), prices[-1]) == (
