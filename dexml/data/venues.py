@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlparse
@@ -11,7 +12,17 @@ from dexml.data import hearing
 from dexml.data.http import NotAnswered
 from dexml.errors import ConfigError, DataError
 
-__all__ = ["VENUES", "Stream", "Venue", "open_driver", "raw_rows", "translated", "venue_named"]
+__all__ = [
+    "VENUES",
+    "Stream",
+    "Venue",
+    "is_local",
+    "open_driver",
+    "raw_rows",
+    "translated",
+    "translating",
+    "venue_named",
+]
 
 MAX_ANSWER_BYTES = 8 << 20
 
@@ -144,7 +155,11 @@ def open_driver(venue: Venue, url: str | None, timeout_s: float) -> Any:
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     driver = getattr(ccxt, venue.name)(
-        {"timeout": int(timeout_s * 1_000), "session": session, "enableRateLimit": not _local(url)}
+        {
+            "timeout": int(timeout_s * 1_000),
+            "session": session,
+            "enableRateLimit": not is_local(url),
+        }
     )
     driver.enableLastJsonResponse = True  # ccxt's own rows do not tell an error page from no bars
     driver.options["fetchMarkets"] = {"types": ["spot"]}
@@ -153,8 +168,8 @@ def open_driver(venue: Venue, url: str | None, timeout_s: float) -> Any:
     return driver
 
 
-def _local(url: str | None) -> bool:
-    # a server on this machine has no limit to respect, and Kraken's costs a second a call
+def is_local(url: str | None) -> bool:
+    """Tell whether a server runs on this machine, and so has no rate limit to respect."""
     return url is not None and urlparse(url).hostname in {"127.0.0.1", "localhost", "::1"}
 
 
@@ -181,16 +196,28 @@ def _kraken_rows(answer: Any) -> Any:
 
 def translated(read: Callable[[], Any], subject: str) -> Any:
     """Run a call of the driver; its faults come out as `NotAnswered` or `DataError`."""
+    with translating(subject):
+        return read()
+
+
+@contextmanager
+def translating(subject: str) -> Iterator[None]:
+    """Let faults of the driver come out as `NotAnswered` or `DataError`."""
+    import aiohttp
     import ccxt
 
     try:
-        return read()
+        yield
     except ccxt.NetworkError as error:
         raise NotAnswered(subject, "must answer", repr(error)[:200], "Try again later.") from error
     except ccxt.BaseError as error:
+        if isinstance(error.__cause__, aiohttp.ClientError):  # a broken answer, not a refusal
+            raise NotAnswered(subject, "must answer", repr(error)[:200], "Try again.") from error
         raise DataError(
             subject, "must be served", repr(error)[:200], "Check the instrument."
         ) from error
+    except (OSError, aiohttp.ClientError) as error:
+        raise NotAnswered(subject, "must answer", repr(error)[:200], "Try again later.") from error
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         # drivers stumble over empty bodies and wrong types with errors of Python itself
         raise NotAnswered(subject, "must be readable", repr(error), "Try again later.") from error
