@@ -147,8 +147,8 @@ class TradeBars:
 
     def add(self, trade: Traded) -> list[Said]:
         """Return what is known since `trade`: bars that ended, then the one that is open."""
-        if self._next is None:
-            self._begin_anew(trade)
+        if self._next is None or trade.number < self._next - MAX_WAITING:
+            self._begin_anew(trade)  # so far back that the numbers before were none
         if trade.number >= (self._next or 0):
             self._waiting.setdefault(trade.number, trade)
             self._newest_waiting_s = max(self._newest_waiting_s, self._opened_s(trade))

@@ -221,8 +221,9 @@ class LiveFeed:
         self._heard_at = now
         if isinstance(said, Traded):
             bars = self._trades.setdefault(name, TradeBars(self.timeframe.seconds))
-            for bar in bars.add(said):
-                track.hear(bar.row, bar.final, now)
+            if track.hear_trade(said.at_s, float(said.price), now):
+                for bar in bars.add(said):
+                    track.hear(bar.row, bar.final, now)
         else:
             track.hear(said.row, said.final, now)
         self._news.set()

@@ -7,6 +7,8 @@ otherwise a bar counts when REST shows it. What REST shows later in another way 
 
 from __future__ import annotations
 
+import math
+
 from dexml.data.hearing import Row
 from dexml.data.rows import SETTLE_S, Fetched, row_fault, split
 
@@ -74,14 +76,25 @@ class Track:
         if row_fault(row, 0, self._step_s, None, int(now) + self._step_s) is not None:
             self.n_refused += 1
             return
-        if self.newest is None or row.opened_s >= self.newest:
-            self.newest, self.price = row.opened_s, row.close
+        self._mention(row.opened_s, row.close)
         if not final or row.opened_s + self._step_s > now + GRACE_S:
             return
         if self.last is not None and row.opened_s <= self.last:
             self._doubt(row, self.last - REMEMBERED * self._step_s)
         elif len(self._told) < KEPT:
             self._told[row.opened_s] = row
+
+    def hear_trade(self, at_s: float, price: float, now: float) -> bool:
+        """Take in the price of a trade; return whether there can have been such a trade."""
+        if not (0 < price < math.inf and 0 < at_s <= now + self._step_s):
+            self.n_refused += 1
+            return False
+        self._mention(int(at_s // self._step_s) * self._step_s, price)
+        return True
+
+    def _mention(self, opened_s: int, price: float) -> None:
+        if self.newest is None or opened_s >= self.newest:
+            self.newest, self.price = opened_s, price
 
     def _doubt(self, row: Row, horizon: int) -> None:
         # said again and otherwise: REST decides

@@ -18,7 +18,7 @@ from dexml.simulation.exchanges.faults import Fault, Switchboard
 from dexml.simulation.exchanges.server import LocalServers, stamped
 from dexml.simulation.exchanges.spoiling import spoiling
 
-__all__ = ["ExchangeServers", "Fault", "Switchboard"]
+__all__ = ["EXCHANGES", "ExchangeServers", "Fault", "Switchboard"]
 
 EXCHANGES = {
     "binance": binance.routes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from aiohttp import WSMsgType, web
@@ -80,13 +81,14 @@ class Channel:
 
     async def _tell(self, wire: _Wire) -> None:
         seen = None
-        while not wire.socket.closed:
-            view = (self._book.now_s(), len(wire.told))
-            if view != seen:
-                seen = view
-                for instrument in list(wire.told):
-                    await self._catch_up(wire, instrument)
-            await asyncio.sleep(TICK_S)
+        with suppress(ConnectionError):  # the other side went away
+            while not wire.socket.closed:
+                view = (self._book.now_s(), len(wire.told))
+                if view != seen:
+                    seen = view
+                    for instrument in list(wire.told):
+                        await self._catch_up(wire, instrument)
+                await asyncio.sleep(TICK_S)
 
     async def _catch_up(self, wire: _Wire, instrument: str) -> None:
         last = wire.told[instrument]
