@@ -71,9 +71,18 @@ class ExchangeFeed:
         self._patience.call(partial(translated, driver.load_markets, subject))
         return driver
 
-    def backfill(self, since: datetime, until: datetime) -> FeedUpdate:
-        """Return the bars closed in (since, until], asking page by page."""
-        return self._update({name: since for name in self.instruments}, until)
+    def backfill(
+        self, since: datetime, until: datetime, instruments: Sequence[str] | None = None
+    ) -> FeedUpdate:
+        """Return the bars closed in (since, until], asking page by page.
+
+        Parameters
+        ----------
+        instruments : sequence of str, optional
+            Only these.
+        """
+        names = self.instruments if instruments is None else instruments
+        return self._update(dict.fromkeys(names, since), until)
 
     def poll(self, since: Mapping[str, datetime | None]) -> FeedUpdate:
         """Return the bars closed after `since`, which is given for each instrument.

@@ -7,7 +7,7 @@ opening, as exchanges do it; bars are stamped with their close.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -79,6 +79,24 @@ class FeedUpdate:
     def empty(cls) -> FeedUpdate:
         """Return an update that says nothing yet."""
         return cls(closed={}, prices={}, holes={}, refused={}, failed={})
+
+    def with_what(self, later: FeedUpdate) -> FeedUpdate:
+        """Return both updates as one; of what both say of an instrument the later stays.
+
+        A failure is forgotten when the instrument is heard of again.
+        """
+        failed = {name: why for name, why in self.failed.items() if name not in later.closed}
+        return FeedUpdate(
+            closed=self.closed | later.closed,
+            prices=self.prices | later.prices,
+            holes=self.holes | later.holes,
+            refused=self.refused | later.refused,
+            failed=failed | later.failed,
+        )
+
+    def without_bars(self) -> FeedUpdate:
+        """Return the update without its bars, for when they are stored."""
+        return replace(self, closed={})
 
 
 class Fetched(NamedTuple):
