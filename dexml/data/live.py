@@ -103,9 +103,9 @@ class LiveFeed:
         )
 
     @property
-    def is_listening(self) -> bool:
-        """Whether the stream has spoken of an instrument since it began."""
-        return any(track.newest is not None for track in self._tracks.values())
+    def unheard(self) -> tuple[str, ...]:
+        """Instruments of which the stream has not spoken since it began."""
+        return tuple(name for name, track in self._tracks.items() if track.newest is None)
 
     async def turn(self, wait_s: float) -> FeedUpdate:
         """Return what counts since the last turn, after at most `wait_s` seconds without news."""

@@ -64,6 +64,7 @@ class Follower:
     def __init__(self, venue: str, url: str, clock: SimulatedClock, folder: Path) -> None:
         self.venue, self.url, self.clock, self.store = venue, url, clock, Store(folder)
         self.n_stored = 0
+        self.last = dict.fromkeys(NAMES, np.datetime64(START.replace(tzinfo=None), "ns"))
         self.feed = self._open()
 
     def _open(self) -> LiveFeed:
@@ -82,15 +83,21 @@ class Follower:
 
     async def turn(self) -> None:
         update = await self.feed.turn(0.01)
-        for bars in update.closed.values():
+        for name, bars in update.closed.items():
+            self._assert_no_gap(name, bars)
             self.n_stored += self.store.append_bars(self.venue, bars)
+
+    def _assert_no_gap(self, name: str, bars: Bars) -> None:
+        steps = np.diff(bars.closed_at[bars.closed_at > self.last[name]], prepend=self.last[name])
+        assert (steps == np.timedelta64(1, "m")).all(), f"{name} left out bars before {bars}"
+        self.last[name] = max(self.last[name], bars.closed_at[-1])
 
     async def settle(self, limit_s: float, listening: bool = False) -> bool:
         """Take turns until all that ended is there; False if that took too long."""
         deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:
             await self.turn()
-            heard = self.feed.is_listening or not listening
+            heard = not (listening and self.feed.unheard)
             if heard and self.feed.is_idle and not self.feed.behind:
                 return True
         return False

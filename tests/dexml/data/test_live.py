@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -119,3 +119,85 @@ def test_no_fault_harms_the_store_when_it_comes_alone(venue: str) -> None:
 @pytest.mark.parametrize("venue", VENUES)
 def test_a_bar_that_was_told_wrongly_is_corrected(venue: str) -> None:
     check_weather(venue, [(), [(Fault.REVISED, None, None)], [(Fault.REVISED, None, None)], ()])
+
+
+def followed(
+    venue: str, folder: Path, story: Callable[[Follower, ExchangeServers], Awaitable[None]]
+) -> None:
+    """Let a follower be up to date and listening, then tell the story."""
+    clock = SimulatedClock(BEGIN)
+
+    async def live(servers: ExchangeServers) -> None:
+        follower = Follower(venue, servers.urls[venue], clock, folder)
+        assert await follower.settle(20.0, listening=True)
+        try:
+            await story(follower, servers)
+        finally:
+            await follower.feed.close()
+
+    with ExchangeServers(History(bars=MARKET), clock) as servers:
+        asyncio.run(live(servers))
+
+
+@pytest.mark.parametrize("venue", ["binance", "coinbaseexchange"])
+def test_the_stream_alone_brings_bars_while_rest_is_down(venue: str, tmp_path: Path) -> None:
+    async def story(follower: Follower, servers: ExchangeServers) -> None:
+        await follower.live_a_bar(5.0)  # a bar that the stream saw from its beginning to its end
+        servers.faults.set(Fault.UNAVAILABLE, endpoint="bars")
+        for _ in range(3):
+            await follower.live_a_bar(0.3)
+        await follower.settle(0.3)
+
+    followed(venue, tmp_path, story)
+    assert digest(tmp_path, venue) == planted_digest(venue, N_BEFORE + 4)
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_rest_alone_brings_bars_while_there_is_no_stream(venue: str, tmp_path: Path) -> None:
+    async def story(follower: Follower, servers: ExchangeServers) -> None:
+        servers.faults.set(Fault.UNAVAILABLE, endpoint="dial")
+        servers.faults.set(Fault.DROP, endpoint="stream")
+        for _ in range(3):
+            assert await follower.live_a_bar(5.0)
+        assert follower.feed.unheard == NAMES
+
+    followed(venue, tmp_path, story)
+    assert digest(tmp_path, venue) == planted_digest(venue, N_BEFORE + 3)
+
+
+@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize("fault", [Fault.SILENT, Fault.FROZEN])
+def test_a_stream_that_stands_still_is_begun_anew_within_two_bars(
+    venue: str, fault: Fault, tmp_path: Path
+) -> None:
+    async def story(follower: Follower, servers: ExchangeServers) -> None:
+        await follower.live_a_bar(5.0)
+        servers.faults.set(fault, endpoint="stream")
+        for _ in range(2):
+            assert await follower.live_a_bar(5.0)
+        await follower.settle(0.2)
+        assert follower.feed.n_restarts == 1
+        servers.faults.clear()
+        for _ in range(2):
+            assert await follower.live_a_bar(5.0)
+        assert await follower.settle(5.0, listening=True)
+        assert follower.feed.n_restarts <= 2
+
+    followed(venue, tmp_path, story)
+    assert digest(tmp_path, venue) == planted_digest(venue, N_BEFORE + 5)
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_what_was_missed_while_the_stream_was_away_comes_before_the_next_bar(
+    venue: str, tmp_path: Path
+) -> None:
+    async def story(follower: Follower, servers: ExchangeServers) -> None:
+        servers.faults.set(Fault.RESET, endpoint="stream", times=1)
+        servers.faults.set(Fault.UNAVAILABLE, endpoint="bars")
+        for _ in range(4):
+            await follower.live_a_bar(0.2)
+        servers.faults.clear()
+        assert await follower.live_a_bar(5.0)  # the follower itself refuses gaps
+
+    followed(venue, tmp_path, story)
+    assert digest(tmp_path, venue) == planted_digest(venue, N_BEFORE + 5)
