@@ -89,7 +89,7 @@ class FeedActor:
         from dexml.data.keeping import Keeper
         from dexml.data.store import Store
 
-        self.stop_listening()
+        self._end_following()
         if self._feed is not None:
             self._feed.close()
         store = Store(self._storage_root)
@@ -122,13 +122,17 @@ class FeedActor:
         from dexml.data.live import LiveFeed
 
         _, keeper = self._ready()
-        self.stop_listening()
-        names, clock = self._instruments, clock or SystemClock()
-        live = LiveFeed(self._venue, self._url, names, self._timeframe, keeper.last, clock)
+        self._end_following()
+        where = (self._venue, self._url, self._instruments, self._timeframe)
+        live = LiveFeed(*where, keeper.last, clock or SystemClock())
         self._following = Following(live, keeper.keep, tick_s)
 
     def stop_listening(self) -> None:
         """Store nothing more by itself."""
+        self._ready()
+        self._end_following()
+
+    def _end_following(self) -> None:
         if self._following is not None:
             self._following.stop()
         self._following = None
