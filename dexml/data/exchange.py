@@ -24,7 +24,7 @@ from dexml.data.rows import (
     paging,
     split,
 )
-from dexml.data.venues import open_driver, raw_rows, translated, venue_named
+from dexml.data.venues import open_driver, raw_rows, refuse_no_markets, translated, venue_named
 from dexml.domain import Timeframe, check_instrument
 from dexml.errors import DataError
 
@@ -67,8 +67,12 @@ class ExchangeFeed:
     @cached_property
     def _driver(self) -> Any:
         driver = open_driver(self.venue, self._url, self._timeout_s)
-        subject = f"{self.venue.name} markets"
-        self._patience.call(partial(translated, driver.load_markets, subject))
+
+        def read() -> None:
+            translated(partial(driver.load_markets, True), f"{self.venue.name} markets")
+            refuse_no_markets(self.venue, driver)
+
+        self._patience.call(read)
         return driver
 
     def backfill(

@@ -11,7 +11,7 @@ from dexml.clock import Clock
 from dexml.data.http import NotAnswered, Patience, answered_at, retry_after_s
 from dexml.data.rows import Fetched, checked, paging
 from dexml.data.streaming import ANSWER, Answered
-from dexml.data.venues import Venue, raw_rows, translating
+from dexml.data.venues import Venue, raw_rows, refuse_no_markets, translating
 from dexml.domain import Timeframe
 
 __all__ = ["Reader"]
@@ -79,7 +79,9 @@ class Reader:
                 return fetched
 
     async def _markets(self) -> None:
-        await self._asked(self._driver.load_markets, f"{self._venue.name} markets")
+        subject = f"{self._venue.name} markets"
+        await self._asked(partial(self._driver.load_markets, True), subject)
+        refuse_no_markets(self._venue, self._driver)
 
     async def _page(self, instrument: str, first: int | None) -> Fetched:
         symbol = self._venue.symbol(instrument)

@@ -19,6 +19,7 @@ __all__ = [
     "is_local",
     "open_driver",
     "raw_rows",
+    "refuse_no_markets",
     "translated",
     "translating",
     "venue_named",
@@ -186,6 +187,14 @@ def raw_rows(venue: Venue, answer: Any) -> list[Any]:
         was = repr(answer)[:80]
         raise NotAnswered(f"{venue.name} bars", "must come as rows", was, "Try again later.")
     return rows
+
+
+def refuse_no_markets(venue: Venue, driver: Any) -> None:
+    """Let a driver forget that an exchange sells nothing: some read a web page so."""
+    if not driver.markets:
+        driver.markets = None
+        subject = f"{venue.name} markets"
+        raise NotAnswered(subject, "must be listed", "an empty list", "Try again later.")
 
 
 def _kraken_rows(answer: Any) -> Any:

@@ -201,3 +201,8 @@ def test_what_was_missed_while_the_stream_was_away_comes_before_the_next_bar(
 
     followed(venue, tmp_path, story)
     assert digest(tmp_path, venue) == planted_digest(venue, N_BEFORE + 5)
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_a_web_page_for_a_list_of_markets_is_asked_for_again(venue: str) -> None:
+    check_weather(venue, [[(Fault.PAGE, "markets", None)], []])
