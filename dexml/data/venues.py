@@ -28,6 +28,16 @@ __all__ = [
 MAX_ANSWER_BYTES = 8 << 20
 
 
+def _as_it_is(answer: Any) -> Any:
+    return answer
+
+
+def _kraken_rows(answer: Any) -> Any:
+    result = answer.get("result") if isinstance(answer, dict) else None
+    lists = [value for value in (result or {}).values() if isinstance(value, list)]
+    return lists[0] if len(lists) == 1 else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
     """How an exchange is listened to.
@@ -71,6 +81,8 @@ class Venue:
         The exchange quotes USD; an instrument in USDT is read from its USD market.
     path : str
         Of the market data under the base address.
+    rows : callable
+        Finds the rows of bars in the exchange's own answer.
     stream : Stream or None
         What the exchange tells by itself; None: it is only asked.
     """
@@ -82,6 +94,7 @@ class Venue:
     keeps: int | None = None
     usd_for_usdt: bool = False
     path: str = ""
+    rows: Callable[[Any], Any] = _as_it_is
     stream: Stream | None = None
 
     def symbol(self, instrument: str) -> str:
@@ -117,6 +130,7 @@ VENUES = {
             asks_limit=False,
             keeps=720,
             usd_for_usdt=True,
+            rows=_kraken_rows,
             stream=Stream(
                 keys=("publicV2",),
                 path="/v2",
@@ -182,8 +196,11 @@ def raw_rows(venue: Venue, answer: Any) -> list[Any]:
     NotAnswered
         If the answer is not one: ccxt reads an error page as "no bars".
     """
-    rows = _kraken_rows(answer) if venue.name == "kraken" else answer
-    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+    try:
+        rows = venue.rows(answer)
+    except (LookupError, TypeError):
+        rows = None
+    if not isinstance(rows, list) or not all(isinstance(row, list | dict) for row in rows):
         was = repr(answer)[:80]
         raise NotAnswered(f"{venue.name} bars", "must come as rows", was, "Try again later.")
     return rows
@@ -195,12 +212,6 @@ def refuse_no_markets(venue: Venue, driver: Any) -> None:
         driver.markets = None
         subject = f"{venue.name} markets"
         raise NotAnswered(subject, "must be listed", "an empty list", "Try again later.")
-
-
-def _kraken_rows(answer: Any) -> Any:
-    result = answer.get("result") if isinstance(answer, dict) else None
-    lists = [value for value in (result or {}).values() if isinstance(value, list)]
-    return lists[0] if len(lists) == 1 else None
 
 
 def translated(read: Callable[[], Any], subject: str) -> Any:

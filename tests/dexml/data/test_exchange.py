@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -175,7 +176,7 @@ def test_krakens_own_answer_is_read_as_720_closed_bars_and_an_open_one(shared: P
     clock = SimulatedClock(datetime(2026, 1, 1, tzinfo=UTC))
     with faulty(answer, clock) as url:
         feed = ExchangeFeed("kraken", url, ("BTC/USDT",), Timeframe.M1, patience=HASTY)
-        feed.venue = type(feed.venue)(name="kraken", page=720, asks_limit=False)
+        feed.venue = replace(feed.venue, keeps=None, usd_for_usdt=False)
         bars = feed.poll({}).closed["BTC/USDT"]
     assert len(bars) == 721  # all are closed long ago by the clock of this server
     assert to_datetime(bars.closed_at[0]) == datetime(2025, 11, 10, 12, 18, tzinfo=UTC)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,11 +20,13 @@ from dexml.data import hearing
 from dexml.data.hearing import Said, TradeBars, Traded
 from dexml.data.live import LiveFeed
 from dexml.data.rows import FeedUpdate
+from dexml.data.venues import VENUES
 from dexml.domain import Timeframe, to_datetime
 from dexml.simulation.exchanges.server import LocalServers, stamped
 from tests.dexml.data.markets import nap
 
 pytestmark = pytest.mark.shared
+ROOT = Path(__file__).resolve().parents[3]
 HEARD: dict[str, Callable[[Any], list[Said | Traded]]] = {
     "binance": hearing.binance,
     "kraken": hearing.kraken,
@@ -134,7 +137,7 @@ def answered(paths: dict[str, Any], venue: str, timeframe: Timeframe, now: datet
 
     async def answer(request: web.Request) -> web.Response:
         for end, body in paths.items():
-            if request.path.endswith(end):
+            if request.path.rstrip("/").endswith(end):
                 return web.json_response(body)
         return web.Response(status=404, text="{}")
 
@@ -160,7 +163,7 @@ def test_a_recorded_answer_of_coinbase_gives_the_row_that_ccxt_expects(captures:
     product = {"id": "BTC-USD", "base_currency": "BTC", "quote_currency": "USD"}
     sizes = {"base_increment": "0.00000001", "quote_increment": "0.01", "status": "online"}
     coin = {"id": "BTC", "name": "BTC", "status": "online", "max_precision": "0.00000001"}
-    coin |= {"details": {"type": "crypto"}}  # type: ignore[dict-item]
+    coin |= {"details": {"type": "crypto"}}
     paths = {"/currencies": [coin], "/products": [product | sizes]}
     now = datetime(2024, 3, 13, 13, tzinfo=UTC)
     paths["/candles"] = recorded["httpResponse"]
@@ -194,3 +197,27 @@ def test_a_recorded_answer_of_kraken_gives_its_720_closed_bars(captures: Path) -
     ]
     for place, column in ((1, "open"), (2, "high"), (3, "low"), (4, "close"), (6, "volume")):
         assert getattr(bars, column).tolist() == [float(row[place]) for row in own[:-1]]
+
+
+def test_an_exchange_added_as_the_docs_say_gives_the_row_that_ccxt_expects(
+    captures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/exchanges.md").read_text(), re.S)
+    monkeypatch.setattr("dexml.data.venues.VENUES", dict(VENUES))
+    for block in blocks:
+        exec(block, {})
+    recorded = read(captures, "ccxt/coinbase_bitstamp_static.json")["bitstamp"]["fetchOHLCV"]
+    market: dict[str, Any] = {
+        "market_symbol": "btcusdt",
+        "base_currency": "BTC",
+        "counter_currency": "USDT",
+    }
+    market |= {"market_type": "SPOT", "trading": "Enabled", "description": "Bitcoin / Tether"}
+    market |= {"name": "BTC/USDT", "url_symbol": "btcusdt", "base_decimals": 8}
+    market |= {"counter_decimals": 2, "minimum_order_amount": "0.0001", "minimum_order_value": "10"}
+    paths = {"/currencies": [], "/markets": [market], "/ohlc/btcusdt": recorded["httpResponse"]}
+    now = datetime(2024, 3, 13, 13, tzinfo=UTC)
+    bar = answered(paths, "bitstamp", Timeframe.H1, now).closed["BTC/USDT"].bar(0)
+    (wanted,) = recorded["parsedResponse"]
+    assert [bar.open, bar.high, bar.low, bar.close, bar.volume] == wanted[1:]
+    assert bar.closed_at.timestamp() * 1_000 == wanted[0] + 3_600_000
