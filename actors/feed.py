@@ -108,7 +108,7 @@ class FeedActor:
         }
 
     def listen(self, clock: Clock | None = None, tick_s: float = 1.0) -> None:
-        """Store bars as they close from now on, whatever was missed since the last one first.
+        """Store bars as they close, until `start`; what was missed since the last one first.
 
         Parameters
         ----------
@@ -126,11 +126,6 @@ class FeedActor:
         where = (self._venue, self._url, self._instruments, self._timeframe)
         live = LiveFeed(*where, keeper.last, clock or SystemClock())
         self._following = Following(live, keeper.keep, tick_s)
-
-    def stop_listening(self) -> None:
-        """Store nothing more by itself."""
-        self._ready()
-        self._end_following()
 
     def _end_following(self) -> None:
         if self._following is not None:

@@ -194,7 +194,7 @@ def test_a_listening_feed_stores_bars_by_itself_and_tells_them_when_asked(
         clock.advance(timedelta(seconds=10))
         n_new += told(actor, n_bars=2 * (n_bars - 380) - n_new)
         assert actor.health()["listening"]
-    actor.stop_listening()
+    actor.start(2)
     assert (n_new, actor.health()["listening"]) == (2 * 23, False)
     assert_stored(tmp_path, venue, history, 403)
 
