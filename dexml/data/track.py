@@ -155,7 +155,7 @@ class Track:
         self.n_failures += 1
 
     def answered(self, fetched: Fetched, asked_at: float, now: float) -> list[Row]:
-        """Return the bars that count by what REST showed, corrections among them.
+        """Return the bars that count by what REST showed: new ones, and corrections.
 
         Parameters
         ----------
@@ -167,6 +167,7 @@ class Track:
         if still_open is not None and (self.newest or 0) <= still_open.opened_s:
             self.price = still_open.close
         rows = self._in_turn(closed, fetched, asked_at)
+        fresh = [row for row in rows if self._recent.get(row.opened_s) != row]
         for row in rows:
             self._count(row)
             self._missing.pop(row.opened_s, None)
@@ -175,7 +176,7 @@ class Track:
             self._forget_the_old()
         self._judge_stream(rows, asked_at)
         self._rest(now)
-        return rows
+        return fresh
 
     def _rest(self, now: float) -> None:
         # asking again at once would tell the same
