@@ -145,8 +145,8 @@ def test_the_stream_alone_brings_bars_while_rest_is_down(venue: str, tmp_path: P
         await follower.live_a_bar(5.0)  # a bar that the stream saw from its beginning to its end
         servers.faults.set(Fault.UNAVAILABLE, endpoint="bars")
         for _ in range(3):
-            await follower.live_a_bar(0.3)
-        await follower.settle(0.3)
+            await follower.live_a_bar(2.0)
+        await follower.settle(1.0)
 
     followed(venue, tmp_path, story)
     assert digest(tmp_path, venue) == planted_digest(venue, N_BEFORE + 4)
