@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dexml.domain import Timeframe, to_datetime
+from dexml.domain import Timeframe
 from dexml.errors import ActorNotReady, DataError
 
 if TYPE_CHECKING:
+    from dexml.clock import Clock
     from dexml.data.exchange import ExchangeFeed, FeedUpdate, Hole
+    from dexml.data.following import Following
+    from dexml.data.keeping import Keeper
     from dexml.data.macro import MacroFeed, MacroUpdate
     from dexml.data.news import NewsFeed, Stories
     from dexml.data.store import Store
@@ -60,7 +63,8 @@ class FeedActor:
     """Own the bars of one exchange: read them, check them, append them to the store.
 
     Nothing can fail or be lost in `__init__`; after a restart `start` rebuilds what is known from
-    the store. Doing anything twice changes nothing.
+    the store. Doing anything twice changes nothing. After `listen` bars are stored as they close,
+    and `poll` tells what came; without it, or should the listening end, `poll` asks.
     """
 
     def __init__(
@@ -76,60 +80,90 @@ class FeedActor:
         self._storage_root = Path(storage_root)
         self._epoch: int | None = None
         self._feed: ExchangeFeed | None = None
-        self._store: Store | None = None
-        self._last: dict[str, datetime | None] = {}
+        self._keeper: Keeper | None = None
+        self._following: Following | None = None
 
     def start(self, epoch: int) -> None:
         """Open the store and the driver, and recall the last bar of each instrument."""
         from dexml.data.exchange import ExchangeFeed
+        from dexml.data.keeping import Keeper
         from dexml.data.store import Store
 
+        self._end_following()
         if self._feed is not None:
             self._feed.close()
-        self._store = Store(self._storage_root)
+        store = Store(self._storage_root)
         self._feed = ExchangeFeed(self._venue, self._url, self._instruments, self._timeframe)
-        self._last = {name: self._recall(self._store, name) for name in self._instruments}
+        self._keeper = Keeper(store, self._venue, self._instruments, self._timeframe)
         self._epoch = epoch
 
     def health(self) -> dict[str, Any]:
-        """Return the epoch (None before `start`) and the newest close stored."""
-        newest = max((at for at in self._last.values() if at is not None), default=None)
-        return {"venue": self._venue, "epoch": self._epoch, "closed_at": newest}
+        """Return the epoch (None before `start`), the newest close stored, and if it listens."""
+        newest = None if self._keeper is None else self._keeper.newest
+        return {
+            "venue": self._venue,
+            "epoch": self._epoch,
+            "closed_at": newest,
+            "listening": self._following is not None and self._following.is_alive,
+        }
+
+    def listen(self, clock: Clock | None = None, tick_s: float = 1.0) -> None:
+        """Store bars as they close, until `start`; what was missed since the last one first.
+
+        Parameters
+        ----------
+        clock : Clock, optional
+            Says when a bar has ended; the wall clock unless given.
+        tick_s : float
+            How often it is looked at.
+        """
+        from dexml.clock import SystemClock
+        from dexml.data.following import Following
+        from dexml.data.live import LiveFeed
+
+        _, keeper = self._ready()
+        self._end_following()
+        where = (self._venue, self._url, self._instruments, self._timeframe)
+        live = LiveFeed(*where, keeper.last, clock or SystemClock())
+        self._following = Following(live, keeper.keep, tick_s)
+
+    def _end_following(self) -> None:
+        if self._following is not None:
+            self._following.stop()
+        self._following = None
 
     def backfill(self, since: datetime, until: datetime) -> FeedReport:
-        """Store the bars closed in (since, until]."""
-        feed, store = self._ready()
-        return self._keep(store, feed.backfill(since, until))
+        """Store the bars closed in (since, until], each instrument's as soon as they are read."""
+        feed, keeper = self._ready()
+        whole, n_new = feed.backfill(since, until, ()), 0
+        for name in self._instruments:
+            update = feed.backfill(since, until, (name,))
+            n_new += keeper.keep(update)
+            whole = whole.with_what(update).without_bars()
+        return self._report(keeper, whole, n_new)
 
     def poll(self) -> FeedReport:
         """Store what has closed since the last visit; whatever was missed is fetched first."""
-        feed, store = self._ready()
+        feed, keeper = self._ready()
+        if self._following is not None and self._following.is_alive:
+            return self._report(keeper, *self._following.told())
         overlap = OVERLAP * Timeframe(self._timeframe).step
-        since = {name: at and at - overlap for name, at in self._last.items()}
-        return self._keep(store, feed.poll(since))
+        update = feed.poll({name: at and at - overlap for name, at in keeper.last.items()})
+        return self._report(keeper, update, keeper.keep(update))
 
-    def _ready(self) -> tuple[ExchangeFeed, Store]:
-        if self._feed is None or self._store is None or self._epoch is None:
+    def _ready(self) -> tuple[ExchangeFeed, Keeper]:
+        if self._feed is None or self._keeper is None or self._epoch is None:
             raise _not_ready(f"feed of {self._venue}")
-        return self._feed, self._store
+        return self._feed, self._keeper
 
-    def _recall(self, store: Store, name: str) -> datetime | None:
-        bars = store.bars(self._venue, name, Timeframe(self._timeframe))
-        return to_datetime(bars.closed_at[-1]) if len(bars) else None
-
-    def _keep(self, store: Store, update: FeedUpdate) -> FeedReport:
-        n_new = 0
-        for name, bars in update.closed.items():
-            n_new += store.append_bars(self._venue, bars)
-            newest, last = to_datetime(bars.closed_at[-1]), self._last[name]
-            self._last[name] = newest if last is None else max(newest, last)
-        closed_at = self.health()["closed_at"]
+    def _report(self, keeper: Keeper, update: FeedUpdate, n_new: int) -> FeedReport:
+        closed_at = keeper.newest
         return FeedReport(
             venue=self._venue,
             closed_at=closed_at,
             n_new=n_new,
             prices=update.prices,
-            behind=tuple(name for name, at in self._last.items() if at != closed_at),
+            behind=tuple(name for name, at in keeper.last.items() if at != closed_at),
             holes={name: holes for name, holes in update.holes.items() if holes},
             n_refused=sum(map(len, update.refused.values())),
             failed=update.failed,

@@ -35,15 +35,30 @@ class ActorSpec:
     An explicit `num_cpus` is held for an actor's life, so owners take none; work that needs CPUs is
     a task. Calls are at-most-once: what must not happen twice carries a key, and the caller
     retries.
+
+    Attributes
+    ----------
+    beside : tuple of str
+        Methods that answer while the others work.
     """
 
     num_cpus: float = 0
     max_restarts: int = -1
     max_task_retries: int = 0
+    beside: tuple[str, ...] = ()
+
+    def remote(self, cls: type, **named: Any) -> Any:
+        """Make `cls` a remote class; each method of `beside` gets a thread of its own."""
+        options = {name: value for name, value in asdict(self).items() if name != "beside"}
+        for name in self.beside:
+            ray.method(concurrency_group=name)(getattr(cls, name))
+        groups = dict.fromkeys(self.beside, 1)
+        made = ray.remote(concurrency_groups=groups)(cls) if groups else ray.remote(cls)
+        return made.options(**options, **named)
 
 
 SPECS = {
-    "FeedActor": ActorSpec(),
+    "FeedActor": ActorSpec(beside=("health",)),
     "ContextActor": ActorSpec(),
     "ForecastActor": ActorSpec(),
     "TrainerActor": ActorSpec(),
@@ -63,11 +78,9 @@ def start(cls: type, /, *args: Any, name: str, lifetime: Lifetime = "detached") 
     lifetime : "detached" or None
         None: the actor dies with the driver (`dexml demo`).
     """
-    options = asdict(SPECS[cls.__name__])
-    remote = ray.remote(cls).options(
-        name=name, namespace=NAMESPACE, lifetime=lifetime, get_if_exists=True, **options
-    )
-    return remote.remote(*args)
+    spec = SPECS[cls.__name__]
+    named = {"name": name, "namespace": NAMESPACE, "lifetime": lifetime, "get_if_exists": True}
+    return spec.remote(cls, **named).remote(*args)
 
 
 def find(name: str) -> Any:

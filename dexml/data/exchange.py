@@ -6,78 +6,29 @@ bar that is still open never counts as closed: its last price is reported apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cached_property, partial
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from dexml.data.http import NotAnswered, Patience, answered_at, retry_after_s
-from dexml.data.venues import open_driver, raw_rows, translated, venue_named
-from dexml.domain import PRICE_COLUMNS, Bars, Timeframe, check_instrument, price_fault
+from dexml.data.rows import (
+    FeedUpdate,
+    Fetched,
+    Hole,
+    RefusedRow,
+    Row,
+    bars_of,
+    checked,
+    holes_of,
+    paging,
+    split,
+)
+from dexml.data.venues import open_driver, raw_rows, refuse_no_markets, translated, venue_named
+from dexml.domain import Timeframe, check_instrument
 from dexml.errors import DataError
 
 __all__ = ["ExchangeFeed", "FeedUpdate", "Hole", "RefusedRow"]
-
-SETTLE_S = 2  # an exchange may still book trades of a bar for a moment after its end
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hole:
-    """Bars that were asked for and did not come; stamps are closes, both ends included."""
-
-    first: datetime
-    last: datetime
-    n_bars: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedRow:
-    """A row of an exchange that cannot be a bar."""
-
-    row: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedUpdate:
-    """What an exchange said, by instrument.
-
-    Attributes
-    ----------
-    closed : dict of Bars
-        Closed bars only, stamped with their close; an instrument without any is absent.
-    prices : dict of float
-        Last price of the bar that is still open.
-    holes, refused : dict of tuples
-        What is missing among the closed bars, and rows that broke a rule.
-    failed : dict of str
-        Instruments that could not be read at all, with the reason.
-    """
-
-    closed: dict[str, Bars]
-    prices: dict[str, float]
-    holes: dict[str, tuple[Hole, ...]]
-    refused: dict[str, tuple[RefusedRow, ...]]
-    failed: dict[str, str]
-
-
-class _Row(NamedTuple):
-    opened_s: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-
-
-class _Fetched(NamedTuple):
-    rows: list[_Row]
-    refused: list[RefusedRow]
-    now_s: int | None
 
 
 class ExchangeFeed:
@@ -116,13 +67,26 @@ class ExchangeFeed:
     @cached_property
     def _driver(self) -> Any:
         driver = open_driver(self.venue, self._url, self._timeout_s)
-        subject = f"{self.venue.name} markets"
-        self._patience.call(partial(translated, driver.load_markets, subject))
+
+        def read() -> None:
+            translated(partial(driver.load_markets, True), f"{self.venue.name} markets")
+            refuse_no_markets(self.venue, driver)
+
+        self._patience.call(read)
         return driver
 
-    def backfill(self, since: datetime, until: datetime) -> FeedUpdate:
-        """Return the bars closed in (since, until], asking page by page."""
-        return self._update({name: since for name in self.instruments}, until)
+    def backfill(
+        self, since: datetime, until: datetime, instruments: Sequence[str] | None = None
+    ) -> FeedUpdate:
+        """Return the bars closed in (since, until], asking page by page.
+
+        Parameters
+        ----------
+        instruments : sequence of str, optional
+            Only these.
+        """
+        names = self.instruments if instruments is None else instruments
+        return self._update(dict.fromkeys(names, since), until)
 
     def poll(self, since: Mapping[str, datetime | None]) -> FeedUpdate:
         """Return the bars closed after `since`, which is given for each instrument.
@@ -140,7 +104,7 @@ class ExchangeFeed:
             self._driver.session.close()
 
     def _update(self, since: Mapping[str, datetime | None], until: datetime | None) -> FeedUpdate:
-        update = FeedUpdate(closed={}, prices={}, holes={}, refused={}, failed={})
+        update = FeedUpdate.empty()
         for name, start in since.items():
             try:
                 self._read(name, start, until, update)
@@ -155,46 +119,27 @@ class ExchangeFeed:
         first = None if since is None else int(since.timestamp()) // step * step
         until_s = None if until is None else int(until.timestamp())
         fetched = self._pages(name, first, until_s)
-        closed, still_open = self._split(fetched)
+        closed, still_open = split(fetched.rows, step, fetched.now_s)
         if still_open is not None:
             update.prices[name] = still_open.close
         kept = [row for row in closed if until_s is None or row.opened_s + step <= until_s]
         if kept:
-            update.closed[name] = self._bars(name, kept)
+            update.closed[name] = bars_of(name, self.timeframe, kept)
         update.holes[name] = self._holes(first, until_s, kept, fetched.now_s)
         update.refused[name] = tuple(fetched.refused)
 
-    def _split(self, fetched: _Fetched) -> tuple[list[_Row], _Row | None]:
-        # a bar is closed when a later one exists, or when the exchange's own clock says so
-        if not fetched.rows:
-            return [], None
-        last = fetched.rows[-1]
-        ended = last.opened_s + self.timeframe.seconds + SETTLE_S
-        if fetched.now_s is not None and ended <= fetched.now_s:
-            return fetched.rows, None
-        return fetched.rows[:-1], last
-
-    def _pages(self, name: str, first: int | None, until: int | None) -> _Fetched:
-        rows, refused = [], []
-        cursor: int | None = first
+    def _pages(self, name: str, first: int | None, until: int | None) -> Fetched:
+        asking = paging(self.venue, self.timeframe.seconds, first, until)
+        cursor = next(asking)
         while True:
             page = self._patience.call(partial(self._page, name, cursor))
-            rows += page.rows
-            refused += page.refused
-            stop = min((s for s in (until, page.now_s) if s is not None), default=None)
-            if cursor is not None:
-                cursor = self._next(cursor, page)
-            if cursor is None or stop is None or cursor >= stop:
-                return _Fetched(rows, refused, page.now_s)
+            try:
+                cursor = asking.send(page)
+            except StopIteration as ended:
+                fetched: Fetched = ended.value
+                return fetched
 
-    def _next(self, cursor: int, page: _Fetched) -> int | None:
-        if page.rows:
-            return page.rows[-1].opened_s + self.timeframe.seconds
-        if self.venue.by_window:
-            return cursor + self.venue.page * self.timeframe.seconds
-        return None
-
-    def _page(self, name: str, first: int | None) -> _Fetched:
+    def _page(self, name: str, first: int | None) -> Fetched:
         driver, symbol = self._driver, self.venue.symbol(name)
         subject = f"{self.venue.name} {symbol}"
         driver.last_json_response = driver.last_response_headers = None
@@ -209,74 +154,17 @@ class ExchangeFeed:
             raise
         answered = answered_at(driver.last_response_headers)
         now_s = None if answered is None else int(answered.timestamp())
-        page = self._checked(rows, first, now_s)
+        page = checked(rows, self.timeframe.seconds, first, now_s, now_s)
         if n_raw and page.refused and not page.rows:
             raise NotAnswered(subject, "must give bars", page.refused[0], "Try again later.")
         return page
 
-    def _checked(self, rows: Iterable[Any], first: int | None, now_s: int | None) -> _Fetched:
-        good: dict[int, _Row] = {}
-        refused = []
-        for row in rows:
-            fault = self._fault(row, first, now_s)
-            if fault is None:
-                kept = _Row(row[0] // 1_000, *(float(value) for value in row[1:6]))
-                good[kept.opened_s] = kept
-            else:
-                refused.append(RefusedRow(row=repr(row), reason=fault))
-        return _Fetched([good[stamp] for stamp in sorted(good)], refused, now_s)
-
-    def _fault(self, row: Any, first: int | None, now_s: int | None) -> str | None:
-        if len(row) != 6 or not all(isinstance(value, int | float) for value in row):
-            return "must hold a stamp and five numbers"
-        if row[0] % (self.timeframe.seconds * 1_000):
-            return f"must open on a whole {self.timeframe}"
-        if row[0] < (first or 1) * 1_000:
-            return "must not be older than asked for"
-        if now_s is not None and row[0] > now_s * 1_000:
-            return "must not lie in the future"
-        return price_fault(*row[1:6])
-
-    def _bars(self, name: str, rows: list[_Row]) -> Bars:
-        opened = np.array([row.opened_s for row in rows], dtype=np.int64)
-        closed_at = (opened + self.timeframe.seconds).astype("datetime64[s]")
-        columns = {
-            column: np.array([getattr(row, column) for row in rows], dtype=np.float64)
-            for column in PRICE_COLUMNS
-        }
-        return Bars(
-            instrument=name,
-            timeframe=self.timeframe,
-            closed_at=closed_at.astype("datetime64[ns]"),
-            **columns,
-        )
-
     def _holes(
-        self, first: int | None, until: int | None, rows: list[_Row], now_s: int | None
+        self, first: int | None, until: int | None, rows: list[Row], now_s: int | None
     ) -> tuple[Hole, ...]:
         if first is None:
             return ()
+        # a poll does not complain of a bar that is a moment late
+        due = None if until is None else min(until, now_s or until)
         opened = [row.opened_s for row in rows]
-        if until is not None:  # a poll does not complain of a bar that is a moment late
-            due = min(until, now_s or until) // self.timeframe.seconds
-            opened.append(due * self.timeframe.seconds)
-        edges = zip((first - self.timeframe.seconds, *opened), opened, strict=False)
-        return tuple(
-            self._hole(before, after, leading=before < first)
-            for before, after in edges
-            if after - before > self.timeframe.seconds
-        )
-
-    def _hole(self, before: int, after: int, *, leading: bool) -> Hole:
-        step, reason = self.timeframe.seconds, "the exchange has no bars there"
-        if leading and self.venue.keeps is not None:
-            reason = (
-                f"{self.venue.name} shows only its last {self.venue.keeps} bars; "
-                f"read older ones from another exchange"
-            )
-        return Hole(
-            first=datetime.fromtimestamp(before + 2 * step, UTC),
-            last=datetime.fromtimestamp(after, UTC),
-            n_bars=(after - before) // step - 1,
-            reason=reason,
-        )
+        return holes_of(self.venue, self.timeframe.seconds, first, due, opened)

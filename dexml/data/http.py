@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -68,6 +69,23 @@ class Patience:
             except NotAnswered as error:
                 self.sleep(self._wait_s(attempt, error.retry_after_s))
         return read()
+
+    async def call_async(
+        self,
+        read: Callable[[], Awaitable[T]],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> T:
+        """Do the same without blocking the loop; `pause` waits between tries."""
+        for attempt in range(self.n_tries - 1):
+            try:
+                return await read()
+            except NotAnswered as error:
+                await pause(self._wait_s(attempt, error.retry_after_s))
+        return await read()
+
+    def wait_s(self, n_failures: int) -> float:
+        """Draw how long to leave a source alone that failed `n_failures` times in a row."""
+        return self._wait_s(min(n_failures, 16), None)
 
     def _wait_s(self, attempt: int, asked_s: float | None) -> float:
         drawn = self.jitter.uniform(0.0, self.base_s * 2.0**attempt)

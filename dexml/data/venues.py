@@ -2,17 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlparse
 
+from dexml.data import hearing
 from dexml.data.http import NotAnswered
 from dexml.errors import ConfigError, DataError
 
-__all__ = ["VENUES", "Venue", "open_driver", "raw_rows", "translated", "venue_named"]
+__all__ = [
+    "VENUES",
+    "Stream",
+    "Venue",
+    "is_local",
+    "open_driver",
+    "raw_rows",
+    "refuse_no_markets",
+    "translated",
+    "translating",
+    "venue_named",
+]
 
 MAX_ANSWER_BYTES = 8 << 20
+
+
+def _as_it_is(answer: Any) -> Any:
+    return answer
+
+
+def _kraken_rows(answer: Any) -> Any:
+    result = answer.get("result") if isinstance(answer, dict) else None
+    lists = [value for value in (result or {}).values() if isinstance(value, list)]
+    return lists[0] if len(lists) == 1 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """How an exchange is listened to.
+
+    Attributes
+    ----------
+    keys : tuple of str
+        Where ccxt keeps the stream's address: `urls["api"]["ws"][...]`.
+    path : str
+        Of the stream under the base address of a local server.
+    watch : "together", "bars" or "trades"
+        One subscription for the bars of all instruments; one each; or trades, one each.
+    says_final : bool
+        It says by itself when a bar will not change any more.
+    hear : callable
+        Reads a message.
+    """
+
+    keys: tuple[str, ...]
+    path: str
+    watch: Literal["together", "bars", "trades"]
+    says_final: bool
+    hear: Callable[[Any], list[hearing.Said | hearing.Traded]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +81,10 @@ class Venue:
         The exchange quotes USD; an instrument in USDT is read from its USD market.
     path : str
         Of the market data under the base address.
+    rows : callable
+        Finds the rows of bars in the exchange's own answer.
+    stream : Stream or None
+        What the exchange tells by itself; None: it is only asked.
     """
 
     name: str
@@ -42,6 +94,8 @@ class Venue:
     keeps: int | None = None
     usd_for_usdt: bool = False
     path: str = ""
+    rows: Callable[[Any], Any] = _as_it_is
+    stream: Stream | None = None
 
     def symbol(self, instrument: str) -> str:
         """Return the exchange's name of `instrument`.
@@ -58,9 +112,40 @@ class Venue:
 VENUES = {
     venue.name: venue
     for venue in (
-        Venue(name="binance", page=1_000, path="/api/v3"),
-        Venue(name="kraken", page=720, asks_limit=False, keeps=720, usd_for_usdt=True),
-        Venue(name="coinbaseexchange", page=300, by_window=True, usd_for_usdt=True),
+        Venue(
+            name="binance",
+            page=1_000,
+            path="/api/v3",
+            stream=Stream(
+                keys=("spot",),
+                path="/stream/ws",
+                watch="together",
+                says_final=True,
+                hear=hearing.binance,
+            ),
+        ),
+        Venue(
+            name="kraken",
+            page=720,
+            asks_limit=False,
+            keeps=720,
+            usd_for_usdt=True,
+            rows=_kraken_rows,
+            stream=Stream(
+                keys=("publicV2",),
+                path="/v2",
+                watch="bars",
+                says_final=False,
+                hear=hearing.kraken,
+            ),
+        ),
+        Venue(
+            name="coinbaseexchange",
+            page=300,
+            by_window=True,
+            usd_for_usdt=True,
+            stream=Stream(keys=(), path="", watch="trades", says_final=True, hear=hearing.coinbase),
+        ),
     )
 }
 
@@ -85,7 +170,11 @@ def open_driver(venue: Venue, url: str | None, timeout_s: float) -> Any:
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     driver = getattr(ccxt, venue.name)(
-        {"timeout": int(timeout_s * 1_000), "session": session, "enableRateLimit": not _local(url)}
+        {
+            "timeout": int(timeout_s * 1_000),
+            "session": session,
+            "enableRateLimit": not is_local(url),
+        }
     )
     driver.enableLastJsonResponse = True  # ccxt's own rows do not tell an error page from no bars
     driver.options["fetchMarkets"] = {"types": ["spot"]}
@@ -94,8 +183,8 @@ def open_driver(venue: Venue, url: str | None, timeout_s: float) -> Any:
     return driver
 
 
-def _local(url: str | None) -> bool:
-    # a server on this machine has no limit to respect, and Kraken's costs a second a call
+def is_local(url: str | None) -> bool:
+    """Tell whether a server runs on this machine, and so has no rate limit to respect."""
     return url is not None and urlparse(url).hostname in {"127.0.0.1", "localhost", "::1"}
 
 
@@ -107,31 +196,48 @@ def raw_rows(venue: Venue, answer: Any) -> list[Any]:
     NotAnswered
         If the answer is not one: ccxt reads an error page as "no bars".
     """
-    rows = _kraken_rows(answer) if venue.name == "kraken" else answer
-    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+    try:
+        rows = venue.rows(answer)
+    except (LookupError, TypeError):
+        rows = None
+    if not isinstance(rows, list) or not all(isinstance(row, list | dict) for row in rows):
         was = repr(answer)[:80]
         raise NotAnswered(f"{venue.name} bars", "must come as rows", was, "Try again later.")
     return rows
 
 
-def _kraken_rows(answer: Any) -> Any:
-    result = answer.get("result") if isinstance(answer, dict) else None
-    lists = [value for value in (result or {}).values() if isinstance(value, list)]
-    return lists[0] if len(lists) == 1 else None
+def refuse_no_markets(venue: Venue, driver: Any) -> None:
+    """Let a driver forget that an exchange sells nothing: some read a web page so."""
+    if not driver.markets:
+        driver.markets = None
+        subject = f"{venue.name} markets"
+        raise NotAnswered(subject, "must be listed", "an empty list", "Try again later.")
 
 
 def translated(read: Callable[[], Any], subject: str) -> Any:
     """Run a call of the driver; its faults come out as `NotAnswered` or `DataError`."""
+    with translating(subject):
+        return read()
+
+
+@contextmanager
+def translating(subject: str) -> Iterator[None]:
+    """Let faults of the driver come out as `NotAnswered` or `DataError`."""
+    import aiohttp
     import ccxt
 
     try:
-        return read()
+        yield
     except ccxt.NetworkError as error:
         raise NotAnswered(subject, "must answer", repr(error)[:200], "Try again later.") from error
     except ccxt.BaseError as error:
+        if isinstance(error.__cause__, aiohttp.ClientError):  # a broken answer, not a refusal
+            raise NotAnswered(subject, "must answer", repr(error)[:200], "Try again.") from error
         raise DataError(
             subject, "must be served", repr(error)[:200], "Check the instrument."
         ) from error
+    except (OSError, aiohttp.ClientError) as error:
+        raise NotAnswered(subject, "must answer", repr(error)[:200], "Try again later.") from error
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         # drivers stumble over empty bodies and wrong types with errors of Python itself
         raise NotAnswered(subject, "must be readable", repr(error), "Try again later.") from error

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -177,3 +178,52 @@ def test_a_headline_told_by_two_sources_is_stored_once(tmp_path: Path) -> None:
         actor.start(1)
         assert actor.poll().n_news == 60
     assert set(Store(tmp_path).news()["source"]) == {"Wire"}
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_a_listening_feed_stores_bars_by_itself_and_tells_them_when_asked(
+    venue: str, urls: dict[str, str], tmp_path: Path, history: History, clock: SimulatedClock
+) -> None:
+    actor = feed_on(urls, venue, tmp_path)
+    actor.backfill(START, clock.now() - 20 * HOUR)
+    actor.listen(clock, tick_s=0.02)
+    n_new = told(actor, n_bars=40)  # what was missed comes first
+    for n_bars in range(401, 404):
+        clock.advance(HOUR)
+        n_new += told(actor, n_bars=0)
+        clock.advance(timedelta(seconds=10))
+        n_new += told(actor, n_bars=2 * (n_bars - 380) - n_new)
+        assert actor.health()["listening"]
+    actor.start(2)
+    assert (n_new, actor.health()["listening"]) == (2 * 23, False)
+    assert_stored(tmp_path, venue, history, 403)
+
+
+def told(actor: FeedActor, n_bars: int) -> int:
+    """Ask until so many new bars were told of, or too much time went by."""
+    deadline, n_new = time.monotonic() + 20, 0
+    while n_new < n_bars and time.monotonic() < deadline:
+        n_new += actor.poll().n_new
+        time.sleep(0.01)
+    return n_new
+
+
+def test_a_listening_that_ends_is_replaced_by_asking(
+    urls: dict[str, str],
+    tmp_path: Path,
+    history: History,
+    clock: SimulatedClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fall(*_args: object) -> None:
+        raise RuntimeError("fell")
+
+    actor = feed_on(urls, "binance", tmp_path)
+    actor.backfill(START, clock.now())
+    monkeypatch.setattr("dexml.data.live.LiveFeed.turn", fall)
+    actor.listen(clock)
+    deadline = time.monotonic() + 20
+    while actor.health()["listening"] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    clock.advance(HOUR)
+    assert (actor.poll().n_new, actor.health()["listening"]) == (2, False)

@@ -1,7 +1,8 @@
 """Local servers that speak the wire formats of exchanges, news feeds and macro series.
 
 They show a recorded or planted `History` as it was known at the clock's present, so that the real
-drivers (ccxt, feedparser) read it without knowing that it is not the world.
+drivers (ccxt, feedparser) read it without knowing that it is not the world. Exchanges also stream,
+and misbehave in every way that a `Switchboard` tells them to.
 """
 
 from __future__ import annotations
@@ -13,9 +14,17 @@ from dexml.clock import Clock
 from dexml.domain import History
 from dexml.simulation.exchanges import binance, coinbase, context, kraken
 from dexml.simulation.exchanges.book import Book
+from dexml.simulation.exchanges.faults import Fault, Switchboard
 from dexml.simulation.exchanges.server import LocalServers, stamped
+from dexml.simulation.exchanges.spoiling import spoiling
 
-__all__ = ["ExchangeServers"]
+__all__ = ["EXCHANGES", "ExchangeServers", "Fault", "Switchboard"]
+
+EXCHANGES = {
+    "binance": binance.routes,
+    "kraken": kraken.routes,
+    "coinbaseexchange": coinbase.routes,
+}
 
 
 class ExchangeServers:
@@ -27,6 +36,8 @@ class ExchangeServers:
         What there is to see. A bar that is open at `clock.now()` shows only its opening price.
     clock : Clock
         Decides what is known; it is also the `Date` of every answer.
+    faults : Switchboard, optional
+        What goes wrong; all is well until something is set there.
 
     Notes
     -----
@@ -42,17 +53,17 @@ class ExchangeServers:
     ['binance', 'coinbaseexchange', 'kraken', 'macro', 'news']
     """
 
-    def __init__(self, history: History, clock: Clock) -> None:
-        book = Book(history, clock)
-        self._servers = LocalServers(
-            {
-                "binance": stamped(binance.routes(book), clock),
-                "kraken": stamped(kraken.routes(book), clock),
-                "coinbaseexchange": stamped(coinbase.routes(book), clock),
-                "news": stamped(context.news_routes(history, clock), clock),
-                "macro": stamped(context.macro_routes(history, clock), clock),
-            }
-        )
+    def __init__(self, history: History, clock: Clock, faults: Switchboard | None = None) -> None:
+        book, self.faults = Book(history, clock), faults or Switchboard()
+        applications = {
+            venue: stamped(
+                routes(book, self.faults), clock, [spoiling(venue, book, self.faults, clock)]
+            )
+            for venue, routes in EXCHANGES.items()
+        }
+        applications["news"] = stamped(context.news_routes(history, clock), clock)
+        applications["macro"] = stamped(context.macro_routes(history, clock), clock)
+        self._servers = LocalServers(applications)
         self._news_path = "/news.rss"
 
     @property

@@ -1,4 +1,4 @@
-"""Binance's spot market data: `/api/v3/exchangeInfo` and `/api/v3/klines`."""
+"""Binance's spot market data: `/api/v3/exchangeInfo`, `/api/v3/klines`, the kline stream."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Any
 from aiohttp import web
 
 from dexml.simulation.exchanges.book import Book, Candle, number
+from dexml.simulation.exchanges.channels import Channel, Message, Words
+from dexml.simulation.exchanges.faults import Switchboard
+from dexml.simulation.exchanges.spoiling import INSTRUMENT
 
 __all__ = ["routes"]
 
@@ -14,7 +17,7 @@ DEFAULT_LIMIT, MAXIMUM_LIMIT = 500, 1_000
 INTERVALS = {60: "1m", 300: "5m", 900: "15m", 3_600: "1h", 14_400: "4h", 86_400: "1d"}
 
 
-def routes(book: Book) -> list[web.RouteDef]:
+def routes(book: Book, board: Switchboard) -> list[web.RouteDef]:
     """Return the routes that show `book` as Binance would."""
     names = {name.replace("/", ""): name for name in book.instruments}
 
@@ -29,10 +32,46 @@ def routes(book: Book) -> list[web.RouteDef]:
             return _fault(-1121, "Invalid symbol.")
         if query.get("interval") != INTERVALS.get(book.step_s):
             return _fault(-1120, "Invalid interval.")
+        request[INSTRUMENT] = names[query["symbol"]]
         candles = _page(book, names[query["symbol"]], query)
         return web.json_response([_kline(candle, book.step_s) for candle in candles])
 
-    return [web.get("/api/v3/exchangeInfo", exchange_info), web.get("/api/v3/klines", klines)]
+    channel = Channel("binance", book, board, _words(book, names))
+    return [
+        web.get("/api/v3/exchangeInfo", exchange_info),
+        web.get("/api/v3/klines", klines),
+        web.get("/stream/ws/{n}", channel.serve),
+    ]
+
+
+def _words(book: Book, names: dict[str, str]) -> Words:
+    ids = {name: market for market, name in names.items()}
+
+    def answer(said: Message) -> tuple[list[Message], list[str]]:
+        if said.get("method") != "SUBSCRIBE":
+            return [], []
+        markets = [stream.partition("@")[0].upper() for stream in said["params"]]
+        wanted = [names[market] for market in markets if market in names]
+        return [{"result": None, "id": said["id"]}], wanted
+
+    def tell(instrument: str, candle: Candle) -> list[Message]:
+        return [_event(ids[instrument], candle, book)]
+
+    return Words([], answer, tell, _damaged)
+
+
+def _event(market: str, candle: Candle, book: Book) -> Message:
+    opened, closed, quote = candle.opened_s * 1_000, candle.opened_s + book.step_s, candle.close
+    o, h, low, c, v = (number(value) for value in candle[1:6])
+    kline = {"t": opened, "T": closed * 1_000 - 1, "s": market, "i": INTERVALS[book.step_s]}
+    kline |= {"f": -1, "L": -1, "o": o, "c": c, "h": h, "l": low, "v": v, "n": 0}
+    kline |= {"x": candle.closed, "q": number(candle.volume * quote), "V": "0", "Q": "0", "B": "0"}
+    return {"e": "kline", "E": book.now_s() * 1_000, "s": market, "k": kline}
+
+
+def _damaged(message: Message, value: object) -> Message:
+    kline = message["k"]
+    return message | {"k": kline | {"c": kline["o"] if value is None else value}}
 
 
 def _page(book: Book, instrument: str, query: Any) -> list[Candle]:

@@ -48,6 +48,14 @@ class Book:
     def instruments(self) -> tuple[str, ...]:
         return tuple(self._bars)
 
+    def now_s(self) -> int:
+        """Return the clock's present in whole seconds."""
+        return int(self._clock.now().timestamp())
+
+    def place(self, instrument: str, opened_s: int) -> int:
+        """Return how many candles of the instrument open before `opened_s`."""
+        return int(np.searchsorted(self._opened_s[instrument], opened_s, side="left"))
+
     def in_usd(self) -> dict[str, str]:
         """Map the USD name of each instrument (BTC/USD) to its own (BTC/USDT)."""
         by_preference = sorted(self._bars, key=lambda name: name.endswith("/USD"))

@@ -1,12 +1,16 @@
-"""Kraken's public market data: `/0/public/{Assets,AssetPairs,OHLC}`."""
+"""Kraken's public market data: `/0/public/{Assets,AssetPairs,OHLC}` and `ohlc` of stream v2."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
 
 from dexml.simulation.exchanges.book import Book, Candle, number
+from dexml.simulation.exchanges.channels import Channel, Message, Words
+from dexml.simulation.exchanges.faults import Switchboard
+from dexml.simulation.exchanges.spoiling import INSTRUMENT
 
 __all__ = ["routes"]
 
@@ -15,7 +19,7 @@ OLD_NAMES = {"BTC": "XXBT", "ETH": "XETH", "XRP": "XXRP", "LTC": "XLTC", "DOGE":
 SHORT_NAMES = {"BTC": "XBT", "DOGE": "XDG"}
 
 
-def routes(book: Book) -> list[web.RouteDef]:
+def routes(book: Book, board: Switchboard) -> list[web.RouteDef]:
     """Return the routes that show `book` as Kraken would, every instrument quoted in USD."""
     pairs = {_pair(usd): name for usd, name in book.in_usd().items()}
     alternatives = {_alternative(usd): _pair(usd) for usd in book.in_usd()}
@@ -35,13 +39,68 @@ def routes(book: Book) -> list[web.RouteDef]:
         if int(request.query.get("interval", "1")) * 60 != book.step_s:
             return _fault("EGeneral:Invalid arguments")
         first = int(request.query["since"]) + 1 if "since" in request.query else None
+        request[INSTRUMENT] = pairs[pair]
         return _ohlc(book, pair, pairs[pair], first)
 
+    channel = Channel("kraken", book, board, _words(book))
     return [
         web.get("/0/public/Assets", assets),
         web.get("/0/public/AssetPairs", asset_pairs),
         web.get("/0/public/OHLC", ohlc),
+        web.get("/v2", channel.serve),
     ]
+
+
+def _words(book: Book) -> Words:
+    names = book.in_usd()
+    symbols = {name: usd for usd, name in names.items()}
+
+    def answer(said: Message) -> tuple[list[Message], list[str]]:
+        asked = said.get("req_id")
+        if said.get("method") == "ping":
+            return [{"method": "pong", "req_id": asked}], []
+        if said.get("method") != "subscribe":
+            return [], []
+        known = [symbol for symbol in said["params"]["symbol"] if symbol in names]
+        return [_subscribed(symbol, book, asked) for symbol in known], [names[s] for s in known]
+
+    def tell(instrument: str, candle: Candle) -> list[Message]:
+        row = _streamed(symbols[instrument], candle, book.step_s)
+        return [
+            {"channel": "ohlc", "type": "update", "timestamp": _iso(book.now_s()), "data": [row]}
+        ]
+
+    status = {"system": "online", "api_version": "v2", "version": "2.0.0", "connection_id": 1}
+    return Words(
+        [{"channel": "status", "type": "update", "data": [status]}], answer, tell, _damaged
+    )
+
+
+def _subscribed(symbol: str, book: Book, asked: object) -> Message:
+    result = {"channel": "ohlc", "interval": book.step_s // 60, "snapshot": True, "symbol": symbol}
+    return {"method": "subscribe", "result": result, "success": True, "req_id": asked}
+
+
+def _streamed(symbol: str, candle: Candle, step_s: int) -> Message:
+    names = ("open", "high", "low", "close", "volume")
+    return {
+        "symbol": symbol,
+        **dict(zip(names, candle[1:6], strict=True)),
+        "trades": 0,
+        "vwap": candle.close,
+        "interval_begin": _iso(candle.opened_s),
+        "interval": step_s // 60,
+        "timestamp": _iso(candle.opened_s + step_s),
+    }
+
+
+def _iso(instant_s: int) -> str:
+    return datetime.fromtimestamp(instant_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.000000000Z")
+
+
+def _damaged(message: Message, value: object) -> Message:
+    row = message["data"][0]
+    return message | {"data": [row | {"close": row["open"] if value is None else value}]}
 
 
 def _ohlc(book: Book, pair: str, instrument: str, first_s: int | None) -> web.Response:

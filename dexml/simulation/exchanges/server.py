@@ -5,27 +5,33 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import timedelta
 from email.utils import format_datetime
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from dexml.clock import Clock
 from dexml.errors import EnvironmentRefused
+from dexml.simulation.exchanges.spoiling import SKEW
 
 __all__ = ["LocalServers", "stamped"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def stamped(routes: Iterable[web.RouteDef], clock: Clock) -> web.Application:
+def stamped(
+    routes: Iterable[web.RouteDef], clock: Clock, middlewares: Iterable[Middleware] = ()
+) -> web.Application:
     """Make an application whose answers carry the clock's time as their `Date`."""
 
-    async def stamp(_request: web.Request, response: web.StreamResponse) -> None:
-        response.headers["Date"] = format_datetime(clock.now(), usegmt=True)
+    async def stamp(request: web.Request, response: web.StreamResponse) -> None:
+        shown = clock.now() + request.get(SKEW, timedelta(0))
+        response.headers["Date"] = format_datetime(shown, usegmt=True)
 
-    application = web.Application()
+    application = web.Application(middlewares=tuple(middlewares))
     application.add_routes(list(routes))
     application.on_response_prepare.append(stamp)
     return application

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from dexml.data.exchange import ExchangeFeed
 from dexml.data.http import Patience
 from dexml.domain import PRICE_COLUMNS, Bars, History, Timeframe, to_datetime
 from dexml.errors import ConfigError
-from dexml.simulation.exchanges import ExchangeServers
+from dexml.simulation.exchanges import ExchangeServers, Fault
 from dexml.simulation.exchanges.server import LocalServers, stamped
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -175,7 +176,7 @@ def test_krakens_own_answer_is_read_as_720_closed_bars_and_an_open_one(shared: P
     clock = SimulatedClock(datetime(2026, 1, 1, tzinfo=UTC))
     with faulty(answer, clock) as url:
         feed = ExchangeFeed("kraken", url, ("BTC/USDT",), Timeframe.M1, patience=HASTY)
-        feed.venue = type(feed.venue)(name="kraken", page=720, asks_limit=False)
+        feed.venue = replace(feed.venue, keeps=None, usd_for_usdt=False)
         bars = feed.poll({}).closed["BTC/USDT"]
     assert len(bars) == 721  # all are closed long ago by the clock of this server
     assert to_datetime(bars.closed_at[0]) == datetime(2025, 11, 10, 12, 18, tzinfo=UTC)
@@ -287,6 +288,17 @@ def test_a_row_that_cannot_be_a_bar_is_refused_and_the_others_stay(bad: str, rea
         update = feed_of("binance", url, ("BTC/USDT",)).poll({})
     assert [to_datetime(at) for at in update.closed["BTC/USDT"].closed_at] == [START + 2 * HOUR]
     assert re.search(reason, update.refused["BTC/USDT"][0].reason)
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_a_web_page_is_not_taken_for_an_exchange_that_sells_nothing(venue: str) -> None:
+    bars = {"BTC/USDT": some_bars("BTC/USDT", 10)}
+    with ExchangeServers(History(bars=bars), SimulatedClock(START + 9 * HOUR)) as servers:
+        servers.faults.set(Fault.PAGE, endpoint="markets")
+        feed = feed_of(venue, servers.urls[venue], ("BTC/USDT",))
+        assert set(feed.poll({}).failed) == {"BTC/USDT"}
+        servers.faults.clear()
+        assert len(feed.poll({}).closed["BTC/USDT"]) == 9
 
 
 def test_retry_after_is_obeyed() -> None:
