@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dexml.cli_options import AsJson, Home, settings_of
+from dexml.cli_options import AsJson, Home, Symbols, settings_of, split_names
 from dexml.terminal import screen
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
 
     from dexml.data.imports import FileReport
 
@@ -27,6 +26,7 @@ Scorer = Annotated[str, typer.Option(help="Tone of headlines: vader or textblob.
 def add_data_commands(app: typer.Typer) -> None:
     """Add the commands of this module to `dexml`."""
     app.command("import")(import_)
+    app.command("backfill")(backfill)
 
 
 def import_(
@@ -47,6 +47,7 @@ def import_(
     home: Home = None,
 ) -> None:
     """Take recorded bars, headlines and series into the store; say what was not understood."""
+    from dexml.cli_backfill import progress
     from dexml.clock import SystemClock
     from dexml.data.importing import ImportOptions, files_under, import_files
     from dexml.data.scorers import scorer_named
@@ -68,14 +69,56 @@ def import_(
     )
     files = files_under(paths)
     with screen(as_json) as shown:
-        with _progress(shown.console, "Importing", len(files)) as bar:
+        with progress(shown.console, "Importing", len(files)) as advance:
             store = Store(settings.storage_path)
-            reports = import_files(
-                files, store, options, lambda _file: bar.advance(bar.task_ids[0])
-            )
+            reports = import_files(files, store, options, lambda _file: advance())
         _print_reports(shown.console, reports)
         shown.result = _import_result(reports, settings.storage_path)
     if not _all_well(reports, paths):
+        raise typer.Exit(3)
+
+
+def backfill(
+    exchange: Annotated[str, typer.Option(help="Exchange of the bars, as ccxt spells it.")] = "",
+    symbols: Symbols = "",
+    since: Annotated[str, typer.Option(help="First day, or instant, in UTC.")] = "",
+    until: Annotated[str, typer.Option(help="Last instant, in UTC.", show_default="now")] = "",
+    url: Annotated[str, typer.Option(help="Address of another server of the exchange.")] = "",
+    news: Annotated[str, typer.Option(help="Addresses of RSS feeds, comma separated.")] = "",
+    newsapi: Annotated[
+        bool, typer.Option("--newsapi", help="Headlines of NewsAPI; its key is in NEWSAPI_KEY.")
+    ] = False,
+    newsapi_url: Annotated[str, typer.Option(help="Address of another server of NewsAPI.")] = "",
+    series: Annotated[str, typer.Option(help="Series, comma separated: fear_greed,vix.")] = "",
+    macro_url: Annotated[
+        str, typer.Option(help="Where series are that Yahoo has not.")
+    ] = "https://api.alternative.me",
+    yahoo_url: Annotated[str, typer.Option(help="Address of another server of Yahoo.")] = "",
+    scorer: Scorer = "vader",
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Fetch bars, headlines and series into the store; say what is missing."""
+    from dexml.cli_backfill import BackfillOptions, run_backfill
+
+    options = BackfillOptions(
+        exchange=exchange,
+        symbols=split_names(symbols),
+        since=since,
+        until=until,
+        url=url or None,
+        news=split_names(news),
+        newsapi=newsapi,
+        newsapi_url=newsapi_url or None,
+        series=split_names(series),
+        macro_url=macro_url,
+        yahoo_url=yahoo_url or None,
+        scorer=scorer,
+    )
+    settings = settings_of(home)
+    with screen(as_json) as shown:
+        shown.result, sound = run_backfill(options, settings, os.environ, shown.console)
+    if not sound:
         raise typer.Exit(3)
 
 
@@ -140,12 +183,3 @@ def _import_result(reports: Sequence[FileReport], store: str) -> dict[str, Any]:
         "refused": sum(report.refused for report in reports),
         "store": store,
     }
-
-
-@contextmanager
-def _progress(console: Console, text: str, total: int) -> Iterator[Progress]:
-    from rich.progress import Progress
-
-    with Progress(console=console, transient=True) as bar:
-        bar.add_task(text, total=total)
-        yield bar

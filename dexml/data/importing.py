@@ -24,9 +24,10 @@ from dexml.data.news_tables import is_news, parse_news
 from dexml.data.origins import Origin, origin_of
 from dexml.data.pool_tables import is_pool, pool_as_bars
 from dexml.data.quality import Fault, gaps
+from dexml.data.refusals import refuse_other
 from dexml.data.scorers import SentimentScorer
 from dexml.data.series import series_named
-from dexml.data.series_tables import parse_series, value_column
+from dexml.data.series_tables import parse_series
 from dexml.data.store import Store
 from dexml.data.tables import read_table
 from dexml.domain import Bars, Timeframe
@@ -35,15 +36,6 @@ from dexml.errors import DataError, UsageError
 __all__ = ["ImportOptions", "files_under", "import_files"]
 
 _RANGE = {"open", "high", "low", "close"}
-_OTHER_TABLES = {  # what a table is when it is nothing that is stored: columns that give it away
-    "an order book": {"side", "qty"},
-    "snapshots of an order book": {"asks[0].price"},
-    "quotes": {"bid", "ask"},
-    "trades": {"price", "quantity"},
-    "swaps of a pool": {"sqrt_price_x96"},
-    "swaps of pools": {"token_in_address"},
-    "changes of a pool's liquidity": {"tick_lower"},
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +173,7 @@ class _Import:
             return self._bars(place, _Read(file=read.file, origin=Origin(venue=given), table=table))
         if columns >= _RANGE and not self._is_series(read):
             return self._bars(place, read)
-        _refuse_other(read.file, read.table, columns)
+        refuse_other(read.file, read.table)
         return self._series(read)
 
     def _is_series(self, read: _Read) -> bool:
@@ -262,24 +254,6 @@ def _inside(root: Path) -> Iterator[Path]:
     if not found:
         raise UsageError(f"folder {root}", "must hold files", "none", "Name another folder.")
     yield from found
-
-
-def _refuse_other(file: Path, table: pd.DataFrame, columns: set[str]) -> None:
-    for kind, signs in _OTHER_TABLES.items():
-        if columns >= signs:
-            raise DataError(
-                f"file {file}",
-                "must hold bars, headlines or a series",
-                kind,
-                "Make bars of it first, or leave it out.",
-            )
-    if value_column(list(table.columns)) is None:
-        raise DataError(
-            f"file {file}",
-            "must hold bars (open, high, low, close), headlines (title) or a series (value)",
-            f"a table of {', '.join(list(table.columns)[:8])}",
-            "Rename its columns, or leave it out.",
-        )
 
 
 def _bar_report(read: _Read, parsed: ParsedBars, deposit: Deposit) -> FileReport:
