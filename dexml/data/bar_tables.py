@@ -13,15 +13,23 @@ import numpy as np
 import pandas as pd
 
 from dexml.data.layouts import TIMES, Layout, instrument_named, layout_of, timeframe_of
-from dexml.data.quality import Fault, check_rows
+from dexml.data.quality import check_rows
 from dexml.data.times import read_times
 from dexml.domain import PRICE_COLUMNS, Bars, Timeframe
 from dexml.errors import DataError
 
-__all__ = ["BarOptions", "ParsedBars", "parse_bars", "reasons", "refuse_if_mostly_bad"]
+__all__ = ["BarOptions", "LeftOut", "ParsedBars", "parse_bars", "reasons", "refuse_if_mostly_bad"]
 
 MAX_REFUSED_SHARE = 0.05
 Places = np.ndarray[tuple[int], np.dtype[np.intp]]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A row of a file that was left out: its place (from 0), and why."""
+
+    row: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +62,7 @@ class ParsedBars:
     """Bars by instrument, the rows left out, and what was made of the table, in words."""
 
     bars: Mapping[str, Bars]
-    faults: list[Fault]
+    faults: list[LeftOut]
     understood_as: str
     notes: tuple[str, ...] = field(default=())
 
@@ -87,7 +95,7 @@ def parse_bars(file: Path, table: pd.DataFrame, options: BarOptions) -> ParsedBa
         sound = places[~np.isin(places, [fault.row for fault in faults])]
         checked = check_rows(name, step, rows.set_index(closed).iloc[sound], options.now)
         bars[name] = checked.bars
-        faults += [Fault(int(sound[fault.row]), fault.reason) for fault in checked.faults]
+        faults += [LeftOut(int(sound[fault.row]), str(fault.reason)) for fault in checked.faults]
     refuse_if_mostly_bad(file, len(table), faults)
     return ParsedBars(
         bars=bars,
@@ -97,12 +105,12 @@ def parse_bars(file: Path, table: pd.DataFrame, options: BarOptions) -> ParsedBa
     )
 
 
-def reasons(faults: list[Fault]) -> str:
+def reasons(faults: list[LeftOut]) -> str:
     """Count the reasons for which rows were left out, with the first row of each.
 
     Examples
     --------
-    >>> reasons([Fault(3, "not a number"), Fault(7, "not a number")])
+    >>> reasons([LeftOut(3, "not a number"), LeftOut(7, "not a number")])
     'not a number: 2, first in row 3'
     """
     counts = Counter(fault.reason for fault in faults)
@@ -112,7 +120,7 @@ def reasons(faults: list[Fault]) -> str:
     return ", ".join(f"{why}: {n}, first in row {first[why]}" for why, n in counts.most_common())
 
 
-def refuse_if_mostly_bad(file: Path, n_rows: int, faults: list[Fault]) -> None:
+def refuse_if_mostly_bad(file: Path, n_rows: int, faults: list[LeftOut]) -> None:
     """Refuse a file with more than 5% unsound rows."""
     if len(faults) > MAX_REFUSED_SHARE * n_rows:
         raise DataError(
@@ -171,11 +179,11 @@ def _floats(values: pd.Series[Any]) -> pd.Series[float]:
     return pd.to_numeric(values, errors="coerce").astype("float64")
 
 
-def _off_the_grid(closed: pd.DatetimeIndex, step: Timeframe) -> list[Fault]:
+def _off_the_grid(closed: pd.DatetimeIndex, step: Timeframe) -> list[LeftOut]:
     absent = np.asarray(closed.isna())
     off = (closed.asi8 % (step.seconds * 10**9) != 0) & ~absent
-    return [Fault(int(row), "no time") for row in np.flatnonzero(absent)] + [
-        Fault(int(row), f"not on a whole {step}") for row in np.flatnonzero(off)
+    return [LeftOut(int(row), "no time") for row in np.flatnonzero(absent)] + [
+        LeftOut(int(row), f"not on a whole {step}") for row in np.flatnonzero(off)
     ]
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from dexml.data.bar_tables import LeftOut
 from dexml.data.clock_check import clock_fault
-from dexml.data.quality import Fault
 from dexml.data.store import Store
 from dexml.data.stories import Stories
 from dexml.domain import PRICE_COLUMNS, Bars, Timeframe
@@ -34,7 +34,7 @@ class Deposit(NamedTuple):
 
     n_kept: int
     n_new: int
-    faults: list[Fault]
+    faults: list[LeftOut]
     last: tuple[Bars, ...] = ()
 
 
@@ -55,7 +55,7 @@ def deposit_bars(
             _refuse_another_clock(store, file, venue, bars)
         other = _contradicting(bars, store.bars(venue, bars.instrument, bars.timeframe))
         _refuse_another_market(store, file, venue, bars, int(other.sum()))
-        faults += [Fault(int(row), _OTHER) for row in np.flatnonzero(other)]
+        faults += [LeftOut(int(row), _OTHER) for row in np.flatnonzero(other)]
         sound.append(_chosen(bars, ~other))
     complete = [bars.take(slice(0, -1)) for bars in sound]
     return Deposit(
@@ -73,10 +73,10 @@ def deposit_last_bar(store: Store, venue: str, last: Bars) -> Deposit:
     """
     known = store.bars(venue, last.instrument, last.timeframe)
     if _contradicting(last, known).any():
-        return Deposit(0, 0, [Fault(0, _OTHER)])
+        return Deposit(0, 0, [LeftOut(0, _OTHER)])
     if len(known) and known.closed_at[-1] >= last.closed_at[0]:
         return Deposit(1, _append(store, venue, last), [])
-    return Deposit(0, 0, [Fault(0, "last bar, may still have been open")])
+    return Deposit(0, 0, [LeftOut(0, "last bar, may still have been open")])
 
 
 def deposit_series(store: Store, macro: pd.DataFrame) -> Deposit:
@@ -88,7 +88,7 @@ def deposit_series(store: Store, macro: pd.DataFrame) -> Deposit:
     before = macro["period_at"].map(first).to_numpy(dtype=np.float64)
     with np.errstate(invalid="ignore"):
         apart = np.abs(macro["value"].to_numpy() - before) > _AGREE * np.abs(before)
-    faults = [Fault(int(row), "another value is stored") for row in np.flatnonzero(apart)]
+    faults = [LeftOut(int(row), "another value is stored") for row in np.flatnonzero(apart)]
     n_new = store.append_macro(macro[np.isnan(before)])
     return Deposit(n_kept=len(macro) - len(faults), n_new=n_new, faults=faults)
 
@@ -102,7 +102,7 @@ def deposit_news(store: Store, news: pd.DataFrame) -> Deposit:
     stories.recall(known[near])
     n_new = store.append_news(stories.fold(once))
     n_twice = len(news) - len(once)
-    faults = [Fault(row, "story told before") for row in range(n_twice)]
+    faults = [LeftOut(row, "story told before") for row in range(n_twice)]
     return Deposit(n_kept=len(once), n_new=n_new, faults=faults)
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import pandas as pd
 
-from dexml.data.bar_tables import BarOptions, ParsedBars, parse_bars, reasons
+from dexml.data.bar_tables import BarOptions, LeftOut, ParsedBars, parse_bars, reasons
 from dexml.data.deposits import (
     Deposit,
     deposit_bars,
@@ -23,7 +23,7 @@ from dexml.data.layouts import instrument_named
 from dexml.data.news_tables import is_news, parse_news
 from dexml.data.origins import Origin, origin_of
 from dexml.data.pool_tables import is_pool, pool_as_bars
-from dexml.data.quality import Fault, gaps
+from dexml.data.quality import gaps
 from dexml.data.refusals import refuse_other
 from dexml.data.scorers import SentimentScorer
 from dexml.data.series import series_named
@@ -266,7 +266,7 @@ def _bar_report(read: _Read, parsed: ParsedBars, deposit: Deposit) -> FileReport
 def _report(
     read: _Read,
     understood_as: str,
-    faults: list[Fault],
+    faults: list[LeftOut],
     deposit: Deposit,
     notes: tuple[str, ...] = (),
 ) -> FileReport:

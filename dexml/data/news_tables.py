@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dexml.data.bar_tables import refuse_if_mostly_bad
+from dexml.data.bar_tables import LeftOut, refuse_if_mostly_bad
 from dexml.data.layouts import TIMES
-from dexml.data.quality import Fault
 from dexml.data.relevance import Relevance
 from dexml.data.scorers import SentimentScorer, VaderScorer
 from dexml.data.times import read_times
@@ -31,7 +30,7 @@ class ParsedNews:
     """Headlines as a table (`NEWS_COLUMNS`), the rows left out, and what it is, in words."""
 
     news: pd.DataFrame
-    faults: list[Fault]
+    faults: list[LeftOut]
     understood_as: str
     notes: tuple[str, ...]
 
@@ -113,7 +112,7 @@ def _sources(file: Path, table: pd.DataFrame, columns: dict[str, str]) -> list[s
     return [source or stem for source in _text(table[columns["source"]])]
 
 
-def _faults(rows: pd.DataFrame, now: datetime) -> list[Fault]:
+def _faults(rows: pd.DataFrame, now: datetime) -> list[LeftOut]:
     checks = {
         "no time": rows["published_at"].isna(),
         "no title": rows["title"] == "",
@@ -123,7 +122,7 @@ def _faults(rows: pd.DataFrame, now: datetime) -> list[Fault]:
     for reason, bad in checks.items():
         for row in np.flatnonzero(bad.to_numpy()):
             found.setdefault(int(row), reason)
-    return [Fault(row, found[row]) for row in sorted(found)]
+    return [LeftOut(row, found[row]) for row in sorted(found)]
 
 
 def _only_dated(published: pd.Series[pd.Timestamp]) -> pd.Series[bool]:

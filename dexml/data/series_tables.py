@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dexml.data.bar_tables import refuse_if_mostly_bad
+from dexml.data.bar_tables import LeftOut, refuse_if_mostly_bad
 from dexml.data.layouts import TIMES
 from dexml.data.origins import Origin
-from dexml.data.quality import Fault
 from dexml.data.series import SERIES, AfterPeriod, SeriesSpec, series_named
 from dexml.data.times import read_times
 from dexml.domain import MACRO_COLUMNS
@@ -33,7 +32,7 @@ class ParsedSeries:
     """Values as a table (`MACRO_COLUMNS`), the rows left out, and what it is, in words."""
 
     macro: pd.DataFrame
-    faults: list[Fault]
+    faults: list[LeftOut]
     understood_as: str
 
 
@@ -142,7 +141,7 @@ def _refuse_another_zone(file: Path, rows: pd.DataFrame, spec: SeriesSpec) -> No
         )
 
 
-def _faults(rows: pd.DataFrame, table: pd.DataFrame, absent: pd.Series[bool]) -> list[Fault]:
+def _faults(rows: pd.DataFrame, table: pd.DataFrame, absent: pd.Series[bool]) -> list[LeftOut]:
     checks = {
         _ABSENT: absent,
         "no time": rows["period_at"].isna(),
@@ -154,7 +153,7 @@ def _faults(rows: pd.DataFrame, table: pd.DataFrame, absent: pd.Series[bool]) ->
     for reason, bad in checks.items():
         for row in np.flatnonzero(bad.to_numpy()):
             found.setdefault(int(row), reason)
-    return [Fault(row, found[row]) for row in sorted(found)]
+    return [LeftOut(row, found[row]) for row in sorted(found)]
 
 
 # A close outside its own day's range: one of the numbers is wrong, and nobody knows which.

@@ -4,13 +4,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
+from aiohttp import web
 
 from dexml.clock import SimulatedClock
 from dexml.data.store import Store
 from dexml.domain import MACRO_COLUMNS, NEWS_COLUMNS, Bars, History, Timeframe
 from dexml.simulation.exchanges import ExchangeServers
+from dexml.simulation.exchanges.server import LocalServers, stamped
 from tests.dexml.conftest import Dexml
 from tests.dexml.data.recordings import bar_table, write
+from tests.dexml.data.yahoo_wire import YahooWire
 
 
 def test_import_says_what_it_understood_and_adds_nothing_twice(dexml: Dexml, empty: Path) -> None:
@@ -118,3 +121,31 @@ def test_backfill_explains_mistakes_in_one_sentence(dexml: Dexml) -> None:
         said = dexml("backfill", *arguments, NEWSAPI_KEY="")
         assert (said.code, said.out) == (2, "")
         assert sentence in said.err
+
+
+def test_backfill_reads_newsapi_and_yahoo_and_shows_no_key(dexml: Dexml, empty: Path) -> None:
+    key = "0123456789abcdef0123456789abcdef"
+    told = {"title": "Bitcoin falls", "publishedAt": f"{START:%Y-%m-%dT%H:%M:%SZ}", "source": {}}
+    days = pd.bdate_range(end=START.date(), periods=30, tz="America/New_York")
+    yahoo = YahooWire({"^VIX": pd.Series(15.0, index=days)})
+
+    async def everything(request: web.Request) -> web.Response:
+        if key not in str(request.headers):
+            return web.json_response({"status": "error", "code": "x", "message": ""}, status=401)
+        body = {"status": "ok", "totalResults": 1, "articles": [told]}
+        return web.json_response(body)
+
+    clock = SimulatedClock(NOW)
+    routes = {"newsapi": [web.get("/v2/everything", everything)], "yahoo": yahoo.routes()}
+    with LocalServers({name: stamped(one, clock) for name, one in routes.items()}) as servers:
+        urls = servers.urls
+        asked = ("backfill", "--newsapi", "--newsapi-url", urls["newsapi"], "--json")
+        asked += ("--series", "vix", "--yahoo-url", urls["yahoo"], "--scorer", "textblob")
+        result = dexml(*asked, NEWSAPI_KEY=key).last_line()
+        refused = dexml(*asked, NEWSAPI_KEY="f00d" * 8)
+    assert (result["news"], result["macro"], result["failed"]) == (1, 30, {})
+    news = Store(empty / ".dexml" / "store").news()
+    assert list(news["instruments"]) == ["BTC/USDT"]
+    assert refused.code == 3
+    assert "Check the key of NewsAPI" in refused.last_line()["failed"]["newsapi"]
+    assert "f00d" not in refused.out + refused.err
