@@ -26,9 +26,9 @@ Places = np.ndarray[tuple[int], np.dtype[np.intp]]
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A row of a file that was left out: its place (from 0), and why."""
+    """A row of a file that was left out: its place (from 0; None if it has none), and why."""
 
-    row: int
+    row: int | None
     reason: str
 
 
@@ -90,9 +90,10 @@ def parse_bars(file: Path, table: pd.DataFrame, options: BarOptions) -> ParsedBa
     closed = stamps.ceil("s") if closes else stamps + pd.Timedelta(step.step)
     rows, n_exchanged = _numbers(table, layout, options.volume_in_quote)
     faults = _off_the_grid(closed, step)
+    off = np.array([fault.row for fault in faults], dtype=np.intp)
     bars: dict[str, Bars] = {}
     for name, places in _by_instrument(file, table, layout, named).items():
-        sound = places[~np.isin(places, [fault.row for fault in faults])]
+        sound = places[~np.isin(places, off)]
         checked = check_rows(name, step, rows.set_index(closed).iloc[sound], options.now)
         bars[name] = checked.bars
         faults += [LeftOut(int(sound[fault.row]), str(fault.reason)) for fault in checked.faults]
@@ -115,9 +116,11 @@ def reasons(faults: list[LeftOut]) -> str:
     """
     counts = Counter(fault.reason for fault in faults)
     first: dict[str, int] = {}
-    for fault in sorted(faults, key=lambda one: one.row):
-        first.setdefault(fault.reason, fault.row)
-    return ", ".join(f"{why}: {n}, first in row {first[why]}" for why, n in counts.most_common())
+    for fault in faults:
+        if fault.row is not None:
+            first[fault.reason] = min(fault.row, first.get(fault.reason, fault.row))
+    where = {why: f", first in row {first[why]}" if why in first else "" for why in counts}
+    return ", ".join(f"{why}: {n}{where[why]}" for why, n in counts.most_common())
 
 
 def refuse_if_mostly_bad(file: Path, n_rows: int, faults: list[LeftOut]) -> None:

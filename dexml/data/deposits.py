@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from dexml.data.bar_tables import LeftOut
 from dexml.data.clock_check import clock_fault
@@ -55,7 +56,7 @@ def deposit_bars(
             _refuse_another_clock(store, file, venue, bars)
         other = _contradicting(bars, store.bars(venue, bars.instrument, bars.timeframe))
         _refuse_another_market(store, file, venue, bars, int(other.sum()))
-        faults += [LeftOut(int(row), _OTHER) for row in np.flatnonzero(other)]
+        faults += _contradictions(_OTHER, bars.closed_at[other])
         sound.append(_chosen(bars, ~other))
     complete = [bars.take(slice(0, -1)) for bars in sound]
     return Deposit(
@@ -73,10 +74,10 @@ def deposit_last_bar(store: Store, venue: str, last: Bars) -> Deposit:
     """
     known = store.bars(venue, last.instrument, last.timeframe)
     if _contradicting(last, known).any():
-        return Deposit(0, 0, [LeftOut(0, _OTHER)])
+        return Deposit(0, 0, _contradictions(_OTHER, last.closed_at))
     if len(known) and known.closed_at[-1] >= last.closed_at[0]:
         return Deposit(1, _append(store, venue, last), [])
-    return Deposit(0, 0, [LeftOut(0, "last bar, may still have been open")])
+    return Deposit(0, 0, [LeftOut(None, "last bar, may still have been open")])
 
 
 def deposit_series(store: Store, macro: pd.DataFrame) -> Deposit:
@@ -88,7 +89,8 @@ def deposit_series(store: Store, macro: pd.DataFrame) -> Deposit:
     before = macro["period_at"].map(first).to_numpy(dtype=np.float64)
     with np.errstate(invalid="ignore"):
         apart = np.abs(macro["value"].to_numpy() - before) > _AGREE * np.abs(before)
-    faults = [LeftOut(int(row), "another value is stored") for row in np.flatnonzero(apart)]
+    stamps = macro["period_at"].dt.tz_localize(None).to_numpy()[apart]
+    faults = _contradictions("another value is stored", stamps)
     n_new = store.append_macro(macro[np.isnan(before)])
     return Deposit(n_kept=len(macro) - len(faults), n_new=n_new, faults=faults)
 
@@ -101,9 +103,12 @@ def deposit_news(store: Store, news: pd.DataFrame) -> Deposit:
     stories = Stories()
     stories.recall(known[near])
     n_new = store.append_news(stories.fold(once))
-    n_twice = len(news) - len(once)
-    faults = [LeftOut(row, "story told before") for row in range(n_twice)]
+    faults = [LeftOut(None, "story told before")] * (len(news) - len(once))
     return Deposit(n_kept=len(once), n_new=n_new, faults=faults)
+
+
+def _contradictions(reason: str, stamps: NDArray[np.datetime64]) -> list[LeftOut]:
+    return [LeftOut(None, f"{reason} (first at {stamps[0]:.16})") for _ in stamps]
 
 
 def _append(store: Store, venue: str, bars: Bars) -> int:
@@ -123,7 +128,7 @@ def _refuse_another_market(store: Store, file: str, venue: str, bars: Bars, n_ot
         )
 
 
-def _contradicting(bars: Bars, known: Bars) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _contradicting(bars: Bars, known: Bars) -> NDArray[np.bool_]:
     at = np.searchsorted(known.closed_at, bars.closed_at)
     here = ~_unknown(bars, known)
     other = np.zeros(len(bars), dtype=np.bool_)
@@ -133,11 +138,11 @@ def _contradicting(bars: Bars, known: Bars) -> np.ndarray[tuple[int], np.dtype[n
     return other
 
 
-def _unknown(bars: Bars, known: Bars) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _unknown(bars: Bars, known: Bars) -> NDArray[np.bool_]:
     return ~np.isin(bars.closed_at, known.closed_at)
 
 
-def _chosen(bars: Bars, rows: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Bars:
+def _chosen(bars: Bars, rows: NDArray[np.bool_]) -> Bars:
     return Bars.from_frame(bars.instrument, bars.timeframe, bars.frame()[rows])
 
 

@@ -214,7 +214,7 @@ class _Import:
     def _settle(self, held: _Held) -> None:
         deposit = deposit_last_bar(self._store, held.venue, held.last)
         report = self._reports[held.place]
-        last = [fault.reason for fault in deposit.faults]
+        last = [fault.reason for fault in deposit.faults]  # at most one
         self._reports[held.place] = replace(
             report,
             rows=report.rows + deposit.n_kept,

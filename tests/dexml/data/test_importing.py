@@ -142,7 +142,7 @@ def test_what_is_stored_is_not_contradicted(folder: Path, home: Path) -> None:
     other.loc[10, "close"] = other.loc[10, ["high", "low"]].mean()
     other.loc[20, "volume"] *= 1 + 1e-9  # rounding is no contradiction
     report = only(write(other, folder / "okx_BTCUSDT.csv"), home)
-    assert "other numbers are stored: 1, first in row 10" in report.reason
+    assert "other numbers are stored (first at 2024-01-01T11:00): 1" in report.reason
     assert Store(home).bars("okx", "BTC/USDT", H1).close[10] == frame["close"][10]
     report = only(write(bar_table(seed=1), folder / "okx_BTCUSDT.csv"), home, stamps="open")
     assert "must agree with the bars of BTC/USDT stored for okx" in report.reason
