@@ -8,21 +8,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from dexml.domain import Timeframe
-from dexml.errors import ActorNotReady, DataError
+from dexml.errors import ActorNotReady
 
 if TYPE_CHECKING:
     from dexml.clock import Clock
+    from dexml.data.context import Context, ContextReport
     from dexml.data.exchange import ExchangeFeed, FeedUpdate, Hole
     from dexml.data.following import Following
     from dexml.data.keeping import Keeper
-    from dexml.data.macro import MacroFeed, MacroUpdate
-    from dexml.data.news import NewsFeed, Stories
-    from dexml.data.store import Store
+    from dexml.data.macro import MacroSource
+    from dexml.data.news import NewsSource
 
-__all__ = ["ContextActor", "ContextReport", "FeedActor", "FeedReport"]
+__all__ = ["ContextActor", "FeedActor", "FeedReport"]
 
 OVERLAP = 3  # bars read again at each poll: repairs refused rows, sees late corrections
 
@@ -170,15 +168,6 @@ class FeedActor:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContextReport:
-    """What a visit to the news and macro sources brought."""
-
-    n_news: int
-    n_macro: int
-    failed: dict[str, str]
-
-
 class ContextActor:
     """Own news and macro series: read them, fold duplicates, append them to the store.
 
@@ -189,7 +178,11 @@ class ContextActor:
     macro_url : str or None
         Base address of the series; None for none.
     series : sequence of str
-        Names of macro series.
+        Names of macro series at `macro_url`.
+    more_news : sequence of NewsSource
+        Read beside the feed: NewsAPI, for one. Each has a name of its own.
+    more_series : sequence of MacroSource
+        Read beside `macro_url`: Yahoo, recorded social series.
     """
 
     def __init__(
@@ -199,99 +192,41 @@ class ContextActor:
         instruments: Sequence[str],
         series: Sequence[str],
         storage_root: str | Path,
+        more_news: Sequence[NewsSource] = (),
+        more_series: Sequence[MacroSource] = (),
     ) -> None:
         self._news_url, self._macro_url = news_url, macro_url
         self._instruments, self._series = tuple(instruments), tuple(series)
         self._storage_root = Path(storage_root)
+        self._more_news, self._more_series = tuple(more_news), tuple(more_series)
         self._epoch: int | None = None
-        self._store: Store | None = None
-        self._news: NewsFeed | None = None
-        self._macro: MacroFeed | None = None
-        self._read_at: dict[str, datetime] = {}
-        self._stories: Stories | None = None
-        self._values: dict[tuple[str, pd.Timestamp], float] = {}
+        self._context: Context | None = None
 
     def start(self, epoch: int) -> None:
         """Open the store and the sources, and recall what is stored."""
+        from dexml.data.context import Context
         from dexml.data.macro import MacroFeed
-        from dexml.data.news import NewsFeed, Stories
+        from dexml.data.news import NewsFeed
         from dexml.data.store import Store
 
-        self._store, self._stories = Store(self._storage_root), Stories()
-        self._read_at, self._values = {}, {}
+        news, series = self._more_news, self._more_series
         if self._news_url is not None:
-            self._news = NewsFeed(self._news_url, self._instruments)
+            news = (NewsFeed(self._news_url, self._instruments), *news)
         if self._macro_url is not None:
-            self._macro = MacroFeed(self._macro_url, self._series)
-        self._recall(self._store.news(), self._store.macro(), self._stories)
+            series = (MacroFeed(self._macro_url, self._series), *series)
+        self._context = Context(Store(self._storage_root), news, series)
         self._epoch = epoch
 
     def health(self) -> dict[str, Any]:
         """Return the epoch (None before `start`) and until when each source is known."""
-        return {"epoch": self._epoch, "read_at": dict(self._read_at)}
+        read_at = {} if self._context is None else dict(self._context.read_at)
+        return {"epoch": self._epoch, "read_at": read_at}
 
     def poll(self) -> ContextReport:
         """Store the headlines and values that are new; the first visit takes all there are."""
-        if self._store is None or self._stories is None or self._epoch is None:
+        if self._context is None or self._epoch is None:
             raise _not_ready("context feed")
-        failed: dict[str, str] = {}
-        n_news = self._poll_news(self._store, self._stories, failed)
-        n_macro = self._poll_macro(self._store, failed)
-        return ContextReport(n_news=n_news, n_macro=n_macro, failed=failed)
-
-    def _recall(self, news: pd.DataFrame, macro: pd.DataFrame, stories: Stories) -> None:
-        stories.recall(news)
-        if len(news):
-            self._read_at["news"] = news["known_at"].max().to_pydatetime()
-        macro = macro.sort_values("known_at", kind="stable")
-        self._remember(macro)
-        for series, known_at in zip(macro["series"], macro["known_at"], strict=True):
-            self._read_at[series] = known_at.to_pydatetime()
-
-    def _poll_news(self, store: Store, stories: Stories, failed: dict[str, str]) -> int:
-        if self._news is None:
-            return 0
-        try:
-            update = self._news.fetch(self._read_at.get("news"))
-        except DataError as error:
-            failed["news"] = str(error)
-            return 0
-        fresh = stories.fold(update.news)
-        if len(fresh):
-            store.append_news(fresh)
-        self._read_at["news"] = update.fetched_at
-        return len(fresh)
-
-    def _poll_macro(self, store: Store, failed: dict[str, str]) -> int:
-        if self._macro is None:
-            return 0
-        update = self._macro.fetch()
-        failed |= update.failed
-        fresh = self._fresh(update)
-        if len(fresh):
-            store.append_macro(fresh)
-        self._remember(fresh)
-        self._read_at |= update.fetched_at
-        return len(fresh)
-
-    def _remember(self, macro: pd.DataFrame) -> None:
-        keys = zip(macro["series"], macro["period_at"], strict=True)
-        self._values.update(zip(keys, macro["value"], strict=True))
-
-    def _fresh(self, update: MacroUpdate) -> pd.DataFrame:
-        rows = update.macro
-        stored = [
-            self._values.get(key) for key in zip(rows["series"], rows["period_at"], strict=True)
-        ]
-        new = [old != value for old, value in zip(stored, rows["value"], strict=True)]
-        revised = [old is not None for old in stored]
-        fresh = rows.assign(revised=revised)[pd.Series(new, index=rows.index, dtype=bool)]
-        # what claims to be older than the last visit was not there then: it is known from now
-        read_at = pd.to_datetime(fresh["series"].map(self._read_at), utc=True)
-        late = fresh["revised"] | (fresh["known_at"] <= read_at)
-        now = pd.to_datetime(fresh["series"].map(dict(update.fetched_at)), utc=True)
-        known_at = fresh["known_at"].where(~late, now.dt.as_unit("ns"))
-        return fresh.assign(known_at=known_at).drop(columns="revised").reset_index(drop=True)
+        return self._context.poll()
 
 
 def _not_ready(subject: str) -> ActorNotReady:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from dexml import __version__
+from dexml.cli_data import add_data_commands
 from dexml.cli_options import (
     AsJson,
     BarFiles,
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(no_args_is_help=True, help="Show the configuration and where it is from.")
 app.add_typer(validate_app, name="validate")
+add_data_commands(app)
 app.add_typer(config_app, name="config")
 
 Run = Annotated[str | None, typer.Argument(help="Name of the run.", show_default="the latest")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -12,17 +12,27 @@ import pandas as pd
 from dexml.domain import Timeframe
 from dexml.errors import DataError
 
-__all__ = ["Layout", "instrument_named", "layout_of", "opening_times", "timeframe_of"]
+__all__ = ["TIMES", "Layout", "instrument_named", "layout_of", "timeframe_of"]
 
-_TIMES = ("timestamp_utc", "open_time", "timestamp", "datetime", "date", "unix", "time")
+TIMES = ("timestamp_utc", "open_time", "timestamp", "datetime", "date", "unix", "time")
+_CLOSES = ("closed_at", "close_time")
 _QUOTES = "USDT|USDC|FDUSD|DAI|USD|EUR|GBP|BTC|ETH|BNB"
 # DOTUSD is DOT in dollars, not DO in TUSD: these count only after a separator
 _SEPARATED_QUOTES = f"BUSD|TUSD|{_QUOTES}"
 _IN_B = ("BNB", "ARB", "SHIB")
 _RENAMED = {"XBT": "BTC"}
-# (upper limit of a number of the present age, its unit)
-_EPOCH_UNITS = ((1e11, "s"), (1e14, "ms"), (1e17, "us"), (np.inf, "ns"))
-_STRING_FORMATS = ("ISO8601", "%Y-%m-%d %I-%p", "mixed")
+# of names like Kraken_BTC_USD.csv
+_NO_BASES = {
+    "BINANCE",
+    "BITFINEX",
+    "BITSTAMP",
+    "COINBASE",
+    "FTX",
+    "GDAX",
+    "GEMINI",
+    "KRAKEN",
+    "OKX",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +41,8 @@ class Layout:
 
     Attributes
     ----------
+    quote_volume : str or None
+        Column of the volume in quote currency, where there are both.
     closes : bool
         Whether `time` is already the close of the bar.
     """
@@ -42,11 +54,12 @@ class Layout:
     low: str
     close: str
     volume: str
+    quote_volume: str | None
     symbol: str | None
 
 
-def layout_of(file: str, columns: list[str], base: str | None = None) -> Layout:
-    """Find the columns, in any case.
+def layout_of(file: str, columns: list[str], instrument: str | None = None) -> Layout:
+    """Find the columns, in any case; `instrument` tells which of two volumes is of the base.
 
     Raises
     ------
@@ -54,10 +67,14 @@ def layout_of(file: str, columns: list[str], base: str | None = None) -> Layout:
         Naming what is missing.
     """
     spelled = {name.strip().lower(): name for name in reversed(columns)}
-    time = next((spelled[name] for name in ("closed_at", *_TIMES) if name in spelled), None)
-    volumes = ("volume", f"volume {base}".lower(), "volume from")
+    times = ("closed_at", *TIMES, "close_time")
+    time = next((spelled[name] for name in times if name in spelled), None)
+    base, _, quote = (instrument or "").lower().partition("/")
+    volumes = [("volume", "quote_volume"), (f"volume {base}", f"volume {quote}")]
+    volumes.append(("volume from", "volume to"))
     found: dict[str, str | None] = {name: spelled.get(name) for name in _PRICES}
-    found["volume"] = next((spelled[name] for name in volumes if name in spelled), None)
+    pair = next((pair for pair in volumes if pair[0] in spelled), ("volume", ""))
+    found["volume"] = spelled.get(pair[0])
     missing = [name for name, column in {"time": time, **found}.items() if column is None]
     if missing:
         raise DataError(
@@ -66,9 +83,14 @@ def layout_of(file: str, columns: list[str], base: str | None = None) -> Layout:
             ", ".join(columns),
             "Rename the column; time may be called timestamp, date, time or unix.",
         )
-    symbol = spelled.get("symbol", spelled.get("ticker"))
     names = {name: str(column) for name, column in found.items()}
-    return Layout(time=str(time), closes=time == spelled.get("closed_at"), symbol=symbol, **names)
+    return Layout(
+        time=str(time),
+        closes=str(time).strip().lower() in _CLOSES,
+        symbol=spelled.get("symbol", spelled.get("ticker")),
+        quote_volume=spelled.get(pair[1]),
+        **names,
+    )
 
 
 _PRICES = ("open", "high", "low", "close")
@@ -82,12 +104,25 @@ def instrument_named(text: str) -> str | None:
     >>> instrument_named("XBTUSD"), instrument_named("eth-usdt_1h"), instrument_named("btc_perp")
     ('BTC/USD', 'ETH/USDT', None)
     """
-    name = text.strip().upper()
-    match = re.match(rf"([A-Z0-9]{{2,12}})[-_/]({_SEPARATED_QUOTES})(?![A-Z0-9])", name)
-    match = match or re.match(rf"([A-Z0-9]{{2,12}}?)({_QUOTES})(?![A-Z0-9])", name)
+    words = [word for word in re.split(r"[^A-Z0-9]+", text.upper()) if word not in _NO_BASES]
+    for word, after in pairwise([*words, ""]):
+        name = _joined(word) or _separated(word, after)
+        if name is not None:
+            return name
+    return None
+
+
+def _joined(word: str) -> str | None:
+    match = re.fullmatch(rf"([A-Z0-9]{{2,12}}?)({_QUOTES})", word)
     if match is None or (match[2] == "USD" and match[1].endswith("B") and match[1] not in _IN_B):
         return None  # BTCBUSD: BTC in BUSD or BTCB in dollars, who can tell
     return f"{_RENAMED.get(match[1], match[1])}/{match[2]}"
+
+
+def _separated(base: str, quote: str) -> str | None:
+    if not re.fullmatch(r"[A-Z0-9]{2,12}", base) or not re.fullmatch(_SEPARATED_QUOTES, quote):
+        return None
+    return f"{_RENAMED.get(base, base)}/{quote}"
 
 
 def timeframe_of(file: str, opened: pd.DatetimeIndex) -> Timeframe:
@@ -98,7 +133,7 @@ def timeframe_of(file: str, opened: pd.DatetimeIndex) -> Timeframe:
     DataError
         If it is none, or there are too few rows to tell.
     """
-    steps = np.diff(np.unique(opened.as_unit("ns").asi8)) // 10**9
+    steps = np.diff(np.unique(opened.dropna().as_unit("ns").asi8)) // 10**9
     known = {frame.seconds: frame for frame in Timeframe}
     commonest = int(pd.Series(steps).mode().iloc[0]) if len(steps) else 0
     if commonest not in known:
@@ -106,31 +141,3 @@ def timeframe_of(file: str, opened: pd.DatetimeIndex) -> Timeframe:
         wanted = ", ".join(Timeframe)
         raise DataError(f"file {file}", f"must step by one of {wanted}", was, "Name a timeframe.")
     return known[commonest]
-
-
-def opening_times(file: str, values: pd.Series[Any]) -> pd.DatetimeIndex:
-    """Read a time column: dates, text (naive means UTC), or epoch numbers.
-
-    Raises
-    ------
-    DataError
-        If the first rows cannot be read as times.
-    """
-    if pd.api.types.is_numeric_dtype(values):
-        numbers = values.astype("float64")
-        size = float(numbers.abs().median())
-        unit = next(unit for limit, unit in _EPOCH_UNITS if size < limit)
-        scale = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}[unit]
-        exact = numbers.fillna(-1).astype("int64") * scale
-        return pd.DatetimeIndex(pd.to_datetime(exact, utc=True))
-    for form in (None,) if pd.api.types.is_datetime64_any_dtype(values) else _STRING_FORMATS:
-        try:
-            return pd.DatetimeIndex(pd.to_datetime(values, utc=True, format=form))
-        except (ValueError, TypeError):
-            continue
-    raise DataError(
-        f"file {file}",
-        f"must have times in column {values.name}",
-        repr(values.iloc[0]),
-        "Write 2024-01-01 13:00 or seconds since 1970.",
-    )

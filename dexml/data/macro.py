@@ -6,17 +6,18 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from dexml.data.http import NotAnswered, Patience, answered_at, get
+from dexml.data.series import SERIES
 from dexml.domain import MACRO_COLUMNS, empty_macro
 from dexml.errors import DataError
 
-__all__ = ["FEAR_GREED", "MacroFeed", "MacroUpdate"]
+__all__ = ["FEAR_GREED", "MacroFeed", "MacroSource", "MacroUpdate", "macro_update"]
 
 FEAR_GREED = "fear_greed"
 _CSV_COLUMNS = ["period_at", "known_at", "value"]
@@ -31,6 +32,29 @@ class MacroUpdate:
     failed: Mapping[str, str]
 
 
+class MacroSource(Protocol):
+    """Whatever gives macro or social series; `name` tells sources apart, `series` what it gives.
+
+    A source may give what it gave before, and values that it has revised: who keeps them sees to it
+    that a revision is known from when it was seen, and never changes what was known before.
+    """
+
+    name: str
+    series: tuple[str, ...]
+
+    def fetch(self, since: datetime | None = None) -> MacroUpdate: ...
+
+
+def macro_update(
+    frames: Sequence[pd.DataFrame], fetched_at: Mapping[str, datetime], failed: Mapping[str, str]
+) -> MacroUpdate:
+    """Join the values of several series, ordered by `known_at`."""
+    rows = [frame for frame in frames if len(frame)]
+    table = pd.concat(rows) if rows else empty_macro()
+    ordered = table.sort_values(["known_at", "series"], ignore_index=True)
+    return MacroUpdate(macro=ordered[list(MACRO_COLUMNS)], fetched_at=fetched_at, failed=failed)
+
+
 class MacroFeed:
     """Read daily series over HTTP.
 
@@ -40,22 +64,22 @@ class MacroFeed:
         Base address: `/fng/` is alternative.me's index, `/macro/{series}.csv` the others, with
         columns period_at, known_at, value (instants with their zone).
     series : sequence of str
-        "fear_greed" and names of tables.
-    fear_greed_lag : timedelta
-        From the start of the day described to the first use, where the index does not tell.
+        "fear_greed" and names of tables. Where the index does not tell from when a value is known,
+        its release in `dexml.data.series` does.
     """
+
+    name = "macro"
 
     def __init__(
         self,
         url: str,
         series: Sequence[str],
-        fear_greed_lag: timedelta = timedelta(days=1, hours=1),
         patience: Patience | None = None,
     ) -> None:
         self._url, self.series = url.rstrip("/"), tuple(series)
-        self._lag, self._patience = fear_greed_lag, patience or Patience()
+        self._patience = patience or Patience()
 
-    def fetch(self) -> MacroUpdate:
+    def fetch(self, since: datetime | None = None) -> MacroUpdate:
         """Return all values of each series, ordered by `known_at`; a failing series is told."""
         frames, fetched_at, failed = [], {}, {}
         for name in self.series:
@@ -64,10 +88,7 @@ class MacroFeed:
                 frames.append(frame)
             except DataError as error:
                 failed[name] = str(error)
-        rows = [frame for frame in frames if len(frame)]
-        table = pd.concat(rows) if rows else empty_macro()
-        ordered = table.sort_values(["known_at", "series"], ignore_index=True)
-        return MacroUpdate(macro=ordered[list(MACRO_COLUMNS)], fetched_at=fetched_at, failed=failed)
+        return macro_update(frames, fetched_at, failed)
 
     def _read(self, name: str) -> tuple[pd.DataFrame, datetime]:
         if name == FEAR_GREED:
@@ -85,7 +106,7 @@ class MacroFeed:
 
     def _index_row(self, row: Mapping[str, str]) -> dict[str, Any]:
         period_at = pd.Timestamp(int(row["timestamp"]), unit="s", tz="UTC")
-        known_at = pd.Timestamp(row["known_at"]) if "known_at" in row else period_at + self._lag
+        known_at = pd.Timestamp(row["known_at"]) if "known_at" in row else _released(period_at)
         return {"period_at": period_at, "known_at": known_at, "value": float(row["value"])}
 
     def _table(self, name: str) -> tuple[pd.DataFrame, datetime]:
@@ -98,6 +119,10 @@ class MacroFeed:
         if list(frame.columns) != _CSV_COLUMNS:
             raise _unreadable(name, list(frame.columns))
         return _checked(name, frame), _date(name, answer.headers)
+
+
+def _released(period_at: pd.Timestamp) -> pd.Timestamp:
+    return SERIES[FEAR_GREED].release.known_at(pd.DatetimeIndex([period_at]))[0]
 
 
 def _checked(name: str, frame: pd.DataFrame) -> pd.DataFrame:

@@ -2,75 +2,46 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from typing import Any, Protocol
 
 import pandas as pd
 
 from dexml.data.http import NotAnswered, Patience, answered_at, get
+from dexml.data.relevance import Relevance
+from dexml.data.scorers import SentimentScorer, VaderScorer
+from dexml.data.stories import Stories
 from dexml.domain import NEWS_COLUMNS, empty_news
 from dexml.errors import DataError
 
-__all__ = ["NewsFeed", "NewsUpdate", "SentimentScorer", "Stories", "VaderScorer"]
-
-ALIASES: Mapping[str, str] = {
-    "BITCOIN": "BTC",
-    "ETHEREUM": "ETH",
-    "ETHER": "ETH",
-    "SOLANA": "SOL",
-    "CHAINLINK": "LINK",
-    "DOGECOIN": "DOGE",
-    "POLYGON": "MATIC",
-    "RIPPLE": "XRP",
-    "CARDANO": "ADA",
-    "LITECOIN": "LTC",
-    "UNISWAP": "UNI",
-}
-_AMBIGUOUS = {"LINK"}  # an English word: counts as a name only in full (Chainlink)
-_SAME_STORY = pd.Timedelta(days=1)
-
-
-class SentimentScorer(Protocol):
-    """Whatever gives a headline a tone in [-1, 1]."""
-
-    def score(self, title: str) -> float: ...
-
-
-class VaderScorer:
-    """Compound score of VADER.
-
-    References
-    ----------
-    Hutto and Gilbert (2014), "VADER: a parsimonious rule-based model for sentiment analysis of
-    social media text", ICWSM.
-
-    Examples
-    --------
-    >>> VaderScorer().score("Bitcoin drops as traders worry")
-    -0.4404
-    """
-
-    def __init__(self) -> None:
-        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
-
-        self._scored = lru_cache(maxsize=4_096)(SentimentIntensityAnalyzer().polarity_scores)
-
-    def score(self, title: str) -> float:
-        return float(self._scored(title)["compound"])
+__all__ = ["NewsFeed", "NewsSource", "NewsUpdate", "headline_table"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NewsUpdate:
-    """Headlines as a table (`NEWS_COLUMNS`), and the feed's own time of the answer."""
+    """Headlines as a table (`NEWS_COLUMNS` and `fetched_at`), and the source's time of the answer.
+
+    Attributes
+    ----------
+    truncated : bool
+        Whether the source had more than it showed.
+    """
 
     news: pd.DataFrame
     fetched_at: datetime
     n_refused: int
+    truncated: bool = False
+
+
+class NewsSource(Protocol):
+    """Whatever gives headlines; `name` tells sources apart."""
+
+    name: str
+
+    def fetch(self, since: datetime | None = None) -> NewsUpdate: ...
 
 
 class NewsFeed:
@@ -88,6 +59,8 @@ class NewsFeed:
     lag : timedelta
         From publication to first use, for items that do not tell (`dc:date`) and were there
         before the first visit.
+    name : str
+        Tells this feed from others.
     """
 
     def __init__(
@@ -97,9 +70,11 @@ class NewsFeed:
         scorer: SentimentScorer | None = None,
         lag: timedelta = timedelta(minutes=10),
         patience: Patience | None = None,
+        name: str = "news",
     ) -> None:
+        self.name = name
         self._url, self._lag = url, lag
-        self._words = _words(instruments)
+        self._relevance = Relevance(instruments)
         self._scorer = scorer or VaderScorer()
         self._patience = patience or Patience()
 
@@ -125,7 +100,7 @@ class NewsFeed:
         rows = [self._row(entry, since, fetched_at) for entry in reversed(parsed.entries)]
         kept = [row for row in rows if row is not None]
         return NewsUpdate(
-            news=Stories().fold(_table(kept)),
+            news=Stories().fold(headline_table(kept, fetched_at)),
             fetched_at=fetched_at,
             n_refused=len(rows) - len(kept),
         )
@@ -141,7 +116,7 @@ class NewsFeed:
             "known_at": self._known_at(entry, published_at, since, fetched_at),
             "source": entry.get("source", {}).get("title", self._url),
             "title": title,
-            "instruments": self._named(title, entry.get("tags", ())),
+            "instruments": self._relevance.of(title, _terms(entry)),
             "score": self._scorer.score(title),
         }
 
@@ -154,62 +129,27 @@ class NewsFeed:
             return now
         return min(now, published_at + self._lag if told is None else max(published_at, told))
 
-    def _named(self, title: str, tags: Iterable[Any]) -> str:
-        terms = [str(tag.get("term", "")).upper() for tag in tags]
-        exact = [term for term in terms if term in self._words]
-        if exact:
-            return " ".join(exact)
-        words = {*terms, *re.findall(r"[A-Z0-9]+", title.upper())}
-        return " ".join(name for name, names in self._words.items() if names & words)
 
+def headline_table(rows: list[dict[str, Any]], fetched_at: datetime) -> pd.DataFrame:
+    """Make a table of headlines, with the instant at which they were read.
 
-class Stories:
-    """Remember which headlines were kept, so that a story told again within a day counts once.
-
-    Examples
-    --------
-    >>> at = pd.to_datetime(["2024-01-01 10:00", "2024-01-01 11:00"], utc=True)
-    >>> news = pd.DataFrame({"title": ["Bitcoin falls!", "BITCOIN falls"], "known_at": at})
-    >>> len(Stories().fold(news))
-    1
+    Raises
+    ------
+    DataError
+        If a score is not in [-1, 1].
     """
-
-    def __init__(self) -> None:
-        self._told: dict[str, pd.Timestamp] = {}
-
-    def recall(self, news: pd.DataFrame) -> None:
-        """Remember headlines that are already stored."""
-        for story, at in zip(_stories(news), news["known_at"], strict=True):
-            self._told[story] = at
-
-    def fold(self, news: pd.DataFrame) -> pd.DataFrame:
-        """Return the headlines that are new, ordered by `known_at`, and remember them."""
-        news = news.sort_values("known_at", kind="stable", ignore_index=True)
-        kept = [
-            self._is_new(story, at)
-            for story, at in zip(_stories(news), news["known_at"], strict=True)
-        ]
-        return news[pd.Series(kept, dtype=bool)].reset_index(drop=True)
-
-    def _is_new(self, story: str, at: pd.Timestamp) -> bool:
-        told = self._told.get(story)
-        if told is not None and abs(at - told) <= _SAME_STORY:
-            return False
-        self._told[story] = at
-        return True
+    if not rows:
+        return empty_news().assign(fetched_at=pd.Series(dtype="datetime64[ns, UTC]"))
+    frame = pd.DataFrame(rows, columns=list(NEWS_COLUMNS)).assign(fetched_at=fetched_at)
+    for name in ("published_at", "known_at", "fetched_at"):
+        frame[name] = pd.to_datetime(frame[name], utc=True).dt.as_unit("ns")
+    if not frame["score"].between(-1, 1).all():
+        raise DataError("headline score", "must be in [-1, 1]", frame["score"].max(), "Scale it.")
+    return frame
 
 
-def _stories(news: pd.DataFrame) -> list[str]:
-    return [re.sub(r"\W+", " ", title).strip().casefold() for title in news["title"]]
-
-
-def _words(instruments: Sequence[str]) -> dict[str, set[str]]:
-    words = {}
-    for name in instruments:
-        base = name.split("/")[0]
-        spoken = {alias for alias, coin in ALIASES.items() if coin == base}
-        words[name] = {name, *spoken} | (set() if base in _AMBIGUOUS else {base})
-    return words
+def _terms(entry: Any) -> list[str]:
+    return [str(tag.get("term") or "") for tag in entry.get("tags", ())]
 
 
 def _instant(text: str | None) -> pd.Timestamp | None:
@@ -224,14 +164,3 @@ def _instant(text: str | None) -> pd.Timestamp | None:
 
 def _rfc(text: str | None) -> pd.Timestamp | None:
     return None if not text else pd.Timestamp(parsedate_to_datetime(text))
-
-
-def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    if not rows:
-        return empty_news()
-    frame = pd.DataFrame(rows, columns=list(NEWS_COLUMNS))
-    for name in ("published_at", "known_at"):
-        frame[name] = pd.to_datetime(frame[name], utc=True).dt.as_unit("ns")
-    if not frame["score"].between(-1, 1).all():
-        raise DataError("headline score", "must be in [-1, 1]", frame["score"].max(), "Scale it.")
-    return frame

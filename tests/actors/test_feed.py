@@ -11,6 +11,9 @@ import pytest
 
 from actors.feed import ContextActor, FeedActor
 from dexml.clock import SimulatedClock
+from dexml.data.http import Patience
+from dexml.data.news import NewsFeed
+from dexml.data.social import RecordedSocial
 from dexml.data.store import Store
 from dexml.domain import MACRO_COLUMNS, NEWS_COLUMNS, PRICE_COLUMNS, Bars, History, Timeframe
 from dexml.errors import ActorNotReady
@@ -177,7 +180,29 @@ def test_a_headline_told_by_two_sources_is_stored_once(tmp_path: Path) -> None:
         actor = ContextActor(servers.urls["news"], None, NAMES, (), tmp_path)
         actor.start(1)
         assert actor.poll().n_news == 60
-    assert set(Store(tmp_path).news()["source"]) == {"Wire"}
+    assert set(Store(tmp_path).news()["source"]) == {"Copy Desk"}  # of two at once, by name
+
+
+def test_more_sources_are_read_beside_the_feed_and_one_that_fails_is_told(
+    history: History, tmp_path: Path
+) -> None:
+    clock = SimulatedClock(START + 30 * HOUR)
+    hours = pd.date_range(START, periods=24, freq="h")
+    recording = tmp_path / "bitcoin_tweets.csv"
+    pd.DataFrame({"date_hour": hours, "sentiment": 0.5}).to_csv(recording, index=False)
+    with ExchangeServers(history, clock) as servers:
+        down = NewsFeed("http://127.0.0.1:1", NAMES, patience=Patience(n_tries=1), name="down")
+        more = {"more_news": (down,), "more_series": (RecordedSocial(recording, clock),)}
+        urls, place = servers.urls, tmp_path / "store"
+        actor = ContextActor(urls["news"], urls["macro"], NAMES, ("vix",), place, **more)
+        actor.start(1)
+        report = actor.poll()
+        again = actor.poll()
+    assert set(report.failed) == set(again.failed) == {"down"}
+    assert (report.n_news, report.n_macro) == (60, 24 + 5)
+    assert (again.n_news, again.n_macro) == (0, 0)
+    assert set(Store(place).macro()["series"]) == {"vix", "social_btc"}
+    assert set(actor.health()["read_at"]) == {"news", "vix", "social_btc"}
 
 
 @pytest.mark.parametrize("venue", VENUES)

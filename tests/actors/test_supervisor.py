@@ -11,12 +11,12 @@ import pytest
 from ray.exceptions import ActorDiedError, GetTimeoutError
 
 from actors.execution import ExecutionActor
-from actors.feed import ContextReport
 from actors.forecast import Forecasts
 from actors.monitor import MonitorActor
 from actors.risk import RiskActor
 from actors.supervisor import BACK_OFF_S, PATIENCE_S, Member, Supervisor
 from dexml.costs import CostConfig
+from dexml.data.context import ContextReport
 from dexml.domain import Signal
 from dexml.errors import DataError, EnvironmentRefused
 from dexml.execution.paper import PaperBroker

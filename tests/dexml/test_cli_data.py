@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+from aiohttp import web
+
+from dexml.clock import SimulatedClock
+from dexml.data.store import Store
+from dexml.domain import MACRO_COLUMNS, NEWS_COLUMNS, Bars, History, Timeframe
+from dexml.simulation.exchanges import ExchangeServers
+from dexml.simulation.exchanges.server import LocalServers, stamped
+from tests.dexml.conftest import Dexml
+from tests.dexml.data.recordings import bar_table, write
+from tests.dexml.data.yahoo_wire import YahooWire
+
+
+def test_import_says_what_it_understood_and_adds_nothing_twice(dexml: Dexml, empty: Path) -> None:
+    write(bar_table(), empty / "recorded" / "okx_BTCUSDT.csv")
+    (empty / "recorded" / "notes.txt").write_text("no data")
+    said = dexml("import", "recorded")
+    assert said.code == 0
+    assert "1 of 2 files understood, 299 new rows stored, 1 files refused." in said.out
+    again = dexml("import", "recorded", "--json")
+    result = again.last_line()
+    assert (again.code, result["stored"], result["rows"], result["refused"]) == (0, 0, 299, 2)
+    refused, taken = result["files"]
+    assert refused["file"].endswith("notes.txt")
+    assert (refused["understood_as"], refused["rows"], refused["refused"]) == ("", 0, 1)
+    assert taken["understood_as"].startswith("okx BTC/USDT 1h bars")
+    assert (taken["rows"], taken["refused"]) == (299, 1)
+    assert (empty / ".dexml" / "store" / "bars" / "okx").is_dir()
+
+
+def test_import_refuses_what_was_named_and_could_not_be_taken(dexml: Dexml, empty: Path) -> None:
+    write(bar_table(), empty / "okx_BTCUSDT.csv")
+    (empty / "broken.csv").write_text("")
+    assert dexml("import", "okx_BTCUSDT.csv").code == 0
+    said = dexml("import", "okx_BTCUSDT.csv", "broken.csv")
+    assert said.code == 3
+    assert "must be CSV" in said.out
+
+
+def test_import_explains_mistakes_in_one_sentence(dexml: Dexml, empty: Path) -> None:
+    write(bar_table(), empty / "okx_BTCUSDT.csv")
+    for arguments, sentence in (
+        (("missing",), "path missing must exist"),
+        (("okx_BTCUSDT.csv", "--stamps", "middle"), "--stamps must be open or close"),
+        (("okx_BTCUSDT.csv", "--timeframe", "7m"), "--timeframe must be one of 1m"),
+        (("okx_BTCUSDT.csv", "--scorer", "oracle"), "scorer must be one of textblob, vader"),
+    ):
+        said = dexml("import", *arguments)
+        assert (said.code, said.out) == (2, "")
+        assert sentence in said.err
+    assert dexml("import").code == 2
+
+
+NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+START = NOW - timedelta(days=40)
+
+
+def recorded_history() -> History:
+    stamps = pd.date_range(START, periods=900, freq="h", tz="UTC") + pd.Timedelta("1h")
+    rows = bar_table(900).set_index(stamps).drop(columns="timestamp")
+    gone = rows.drop(rows.index[[100, 101, 102]])
+    bars = {name: Bars.from_frame(name, Timeframe.H1, gone) for name in ("BTC/USDT", "ETH/USDT")}
+    published = pd.date_range(START, periods=20, freq="h", tz="UTC").as_unit("ns")
+    news = pd.DataFrame({"published_at": published, "known_at": published + pd.Timedelta("1min")})
+    news = news.assign(source="Wire", instruments="BTC/USDT", score=0.0)
+    news["title"] = [f"Ledger entry {number}" for number in range(20)]
+    macro = pd.DataFrame({"series": "fear_greed", "period_at": published, "value": 40.0})
+    macro["known_at"] = published + pd.Timedelta("25h")
+    return History(bars=bars, news=news[list(NEWS_COLUMNS)], macro=macro[list(MACRO_COLUMNS)])
+
+
+def test_backfill_stores_bars_headlines_and_series_and_says_what_is_missing(
+    dexml: Dexml, empty: Path
+) -> None:
+    history = recorded_history()
+    with ExchangeServers(history, SimulatedClock(NOW)) as servers:
+        arguments = ("backfill", "--exchange", "binance", "--symbols", "BTC/USDT,ETH/USDT")
+        arguments += ("--since", f"{START:%Y-%m-%dT%H:%M}", "--url", servers.urls["binance"])
+        arguments += ("--until", f"{START + timedelta(hours=900):%Y-%m-%dT%H:%M}")
+        context = ("--news", servers.urls["news"], "--series", "fear_greed")
+        context += ("--macro-url", servers.urls["macro"])
+        said = dexml(*arguments, *context)
+        again = dexml(*arguments, *context, "--json")
+    assert said.code == 0, said.err
+    assert "BTC/USDT: 3 bars missing" in said.out
+    assert "20 new headlines, 20 new values of series." in said.out
+    result = again.last_line()
+    assert (again.code, result["news"], result["macro"], result["failed"]) == (0, 0, 0, {})
+    for row in result["bars"]:
+        assert (row["rows"], row["stored"], row["missing"]) == (897, 0, 3)
+        (hole,) = row["holes"]
+        assert hole["first"] == (START + timedelta(hours=101)).isoformat()
+        assert hole["n_bars"] == 3
+    store = Store(empty / ".dexml" / "store")
+    stored = store.bars("binance", "BTC/USDT", Timeframe.H1)
+    assert stored.close.tobytes() == history.bars["BTC/USDT"].close.tobytes()
+
+
+def test_backfill_of_a_source_that_is_down_says_so(dexml: Dexml) -> None:
+    said = dexml(
+        "backfill", "--series", "fear_greed", "--macro-url", "http://127.0.0.1:1", "--json"
+    )
+    assert said.code == 3
+    assert set(said.last_line()["failed"]) == {"fear_greed"}
+
+
+def test_backfill_explains_mistakes_in_one_sentence(dexml: Dexml) -> None:
+    bars = ("--exchange", "binance", "--url", "http://127.0.0.1:1")
+    for arguments, sentence in (
+        ((), "backfill must be told what to fetch"),
+        ((*bars, "--since", "soon"), "--since must be a day or an instant, was 'soon'"),
+        ((*bars, "--since", "2024-02-01", "--until", "2024-01-01"), "--since must be before"),
+        (("--newsapi",), "NEWSAPI_KEY must hold the key of NewsAPI, was unset"),
+        (("--news", "http://127.0.0.1:1", "--scorer", "x"), "scorer must be one of"),
+    ):
+        said = dexml("backfill", *arguments, NEWSAPI_KEY="")
+        assert (said.code, said.out) == (2, "")
+        assert sentence in said.err
+
+
+def test_backfill_reads_newsapi_and_yahoo_and_shows_no_key(dexml: Dexml, empty: Path) -> None:
+    key = "0123456789abcdef0123456789abcdef"
+    told = {"title": "Bitcoin falls", "publishedAt": f"{START:%Y-%m-%dT%H:%M:%SZ}", "source": {}}
+    days = pd.bdate_range(end=START.date(), periods=30, tz="America/New_York")
+    yahoo = YahooWire({"^VIX": pd.Series(15.0, index=days)})
+
+    async def everything(request: web.Request) -> web.Response:
+        if key not in str(request.headers):
+            return web.json_response({"status": "error", "code": "x", "message": ""}, status=401)
+        body = {"status": "ok", "totalResults": 1, "articles": [told]}
+        return web.json_response(body)
+
+    clock = SimulatedClock(NOW)
+    routes = {"newsapi": [web.get("/v2/everything", everything)], "yahoo": yahoo.routes()}
+    with LocalServers({name: stamped(one, clock) for name, one in routes.items()}) as servers:
+        urls = servers.urls
+        asked = ("backfill", "--newsapi", "--newsapi-url", urls["newsapi"], "--json")
+        asked += ("--series", "vix", "--yahoo-url", urls["yahoo"], "--scorer", "textblob")
+        result = dexml(*asked, NEWSAPI_KEY=key).last_line()
+        refused = dexml(*asked, NEWSAPI_KEY="f00d" * 8)
+    assert (result["news"], result["macro"], result["failed"]) == (1, 30, {})
+    news = Store(empty / ".dexml" / "store").news()
+    assert list(news["instruments"]) == ["BTC/USDT"]
+    assert refused.code == 3
+    assert "Check the key of NewsAPI" in refused.last_line()["failed"]["newsapi"]
+    assert "f00d" not in refused.out + refused.err
