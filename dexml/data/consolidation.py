@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from dexml.domain import PRICE_COLUMNS, Bars
 from dexml.errors import DataError
 
-__all__ = ["BASIS_LIMIT", "BASIS_WINDOW", "basis_of", "closes_by_venue", "consolidate"]
+__all__ = ["BASIS_LIMIT", "BASIS_WINDOW", "STANDS_FOR", "basis_of", "closes_by_venue", "consolidate"]
 
 Floats = NDArray[np.float64]
 
 BASIS_WINDOW = 24  # closes over which the price of one quote currency in another is measured
 BASIS_LIMIT = 0.05  # beyond it two quote currencies no longer stand for the same money
+STANDS_FOR = {"USDT": ("USD",), "USD": ("USDT",)}  # nearest first
 _PRICES = PRICE_COLUMNS[:4]
 _UNITS = 2.0**40  # weights become integers, so that sums are exact in any order
 
@@ -71,7 +72,8 @@ def consolidate(parts: Mapping[str, Bars], quotes: Mapping[str, str] | None = No
     first = _common(parts)
     if len(parts) == 1:
         return first
-    table = _table(parts)
+    stamps = _stamps(parts)
+    table = np.stack([_placed(bars, stamps) for bars in parts.values()], axis=1)
     foreign = _by_quote(parts, quotes or {}, first.instrument.split("/")[1])
     table = table if not foreign else _converted(table, foreign)
     volumes, prices = table[-1], table[:4]
@@ -83,7 +85,7 @@ def consolidate(parts: Mapping[str, Bars], quotes: Mapping[str, str] | None = No
     return Bars(
         instrument=first.instrument,
         timeframe=first.timeframe,
-        closed_at=_stamps(parts),
+        closed_at=stamps,
         **columns,
     )
 
@@ -144,17 +146,12 @@ def _stamps(parts: Mapping[str, Bars]) -> NDArray[np.datetime64]:
 
 
 def _placed(bars: Bars, stamps: NDArray[np.datetime64]) -> Floats:
+    # shape (5 columns, n_bars); of all exchanges together (5, n_exchanges, n_bars)
     columns = np.full((len(PRICE_COLUMNS), len(stamps)), np.nan)
     places = np.searchsorted(stamps, bars.closed_at)
     for row, name in enumerate(PRICE_COLUMNS):
         columns[row, places] = getattr(bars, name)
     return columns
-
-
-def _table(parts: Mapping[str, Bars]) -> Floats:
-    # shape (5 columns, n_exchanges, n_bars)
-    stamps = _stamps(parts)
-    return np.stack([_placed(bars, stamps) for bars in parts.values()], axis=1)
 
 
 def _by_quote(
@@ -223,5 +220,6 @@ def _weighted_median(values: Floats, weights: NDArray[np.int64]) -> Floats:
     whole = below[-1]
     lower = np.take_along_axis(ranked, np.argmax(2 * below >= whole, axis=0)[None], axis=0)[0]
     upper = np.take_along_axis(ranked, np.argmax(2 * below > whole, axis=0)[None], axis=0)[0]
-    median: Floats = np.where(whole > 0, 0.5 * lower + 0.5 * upper, np.nan)
+    middle = np.where(lower == upper, lower, 0.5 * lower + 0.5 * upper)
+    median: Floats = np.where(whole > 0, middle, np.nan)
     return median

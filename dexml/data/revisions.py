@@ -10,16 +10,30 @@ import pandas as pd
 
 from dexml.domain import PRICE_COLUMNS, Bars
 
-__all__ = ["PERIOD", "fresh_bars", "fresh_values", "latest"]
+__all__ = ["HEADLINE", "PERIOD", "first_known", "fresh_bars", "fresh_values", "latest"]
 
 PERIOD = ("series", "period_at")
+HEADLINE = ("source", "title", "published_at")
 _TICK = pd.Timedelta(1, "us")
 
 
 def latest(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the last revision of each bar, oldest bar first."""
-    ordered = rows.sort_values(["closed_at", "revision"])
+    """Return the last revision of each bar, oldest bar first, whatever the order of `rows`.
+
+    Revisions of one bar are ordered by when they were known. Two writers without a lock may make
+    two at one instant; then their numbers decide, the same ones for every reader.
+    """
+    stamps = pd.DatetimeIndex(rows["closed_at"]).asi8
+    if len(stamps) < 2 or (stamps[1:] > stamps[:-1]).all():
+        return rows
+    ordered = rows.sort_values(["closed_at", "known_at", "revision", *PRICE_COLUMNS])
     return ordered.drop_duplicates("closed_at", keep="last")
+
+
+def first_known(headlines: pd.DataFrame) -> pd.DataFrame:
+    """Return each headline (`HEADLINE`) as it was first known, by the instant it became known."""
+    order = ["known_at", "published_at", "source", "title", "score", "instruments"]
+    return headlines.sort_values(order).drop_duplicates(list(HEADLINE), ignore_index=True)
 
 
 def fresh_bars(known: pd.DataFrame, bars: Bars, seen_at: pd.Timestamp) -> pd.DataFrame:
