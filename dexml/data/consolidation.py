@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from dexml.domain import PRICE_COLUMNS, Bars
 from dexml.errors import DataError
 
-__all__ = ["BASIS_LIMIT", "BASIS_WINDOW", "STANDS_FOR", "basis_of", "closes_by_venue", "consolidate"]
+__all__ = [
+    "BASIS_LIMIT",
+    "BASIS_WINDOW",
+    "STANDS_FOR",
+    "basis_of",
+    "closes_by_venue",
+    "consolidate",
+]
 
 Floats = NDArray[np.float64]
 
@@ -78,9 +85,7 @@ def consolidate(parts: Mapping[str, Bars], quotes: Mapping[str, str] | None = No
     table = table if not foreign else _converted(table, foreign)
     volumes, prices = table[-1], table[:4]
     weights = _capped(_shares(volumes))
-    columns = {
-        name: _weighted_median(prices[place], weights) for place, name in enumerate(_PRICES)
-    }
+    columns = {name: _weighted_median(prices[place], weights) for place, name in enumerate(_PRICES)}
     columns["volume"] = _weighted_median(volumes, _shares(volumes))
     return Bars(
         instrument=first.instrument,

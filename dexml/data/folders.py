@@ -10,7 +10,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlparse
@@ -84,16 +84,27 @@ def open_folder(uri: str | Path) -> Folder:
     if scheme in ("", "file"):
         return LocalFolder(Path(unquote(urlparse(text).path)) if scheme else Path(uri))
     if scheme not in _OBJECTS:
-        kinds = ", ".join(f"{one}://" for one in _OBJECTS)
-        raise ConfigError("storage_uri", f"must be a folder or {kinds}", text, "Write s3://bucket.")
+        raise _no_store(text)
     from pyarrow import ArrowInvalid
     from pyarrow.fs import FileSystem
 
     try:
-        files, path = FileSystem.from_uri(text)
+        files, path = FileSystem.from_uri(_put_at_once(text) if scheme == "s3" else text)
     except ArrowInvalid as error:
-        raise ConfigError("storage_uri", "must be readable", error, "Write s3://bucket.") from error
+        raise _no_store(text) from error
+    if not path:
+        raise _no_store(text)
     return ObjectFolder(files, path)
+
+
+def _put_at_once(uri: str) -> str:
+    # one request puts a small object, where Arrow would make three for an upload in parts
+    return f"{uri}{'&' if '?' in uri else '?'}allow_delayed_open=true"
+
+
+def _no_store(uri: str) -> ConfigError:
+    kinds = ", ".join(f"{one}://bucket" for one in _OBJECTS)
+    return ConfigError("storage_uri", f"must be a folder or {kinds}", uri, "Write s3://bucket.")
 
 
 class LocalFolder:
@@ -176,29 +187,41 @@ class ObjectFolder:
         return sorted(tuple(path.split("/")) for path in found)
 
     def read(self, name: str) -> bytes:
-        with self._files.open_input_stream(f"{self._path}/{name}") as stream:
+        with self._telling_gone(name), self._files.open_input_stream(self._at(name)) as stream:
             content: bytes = stream.read()
-        return content
+            return content
 
     def write(self, name: str, content: bytes) -> None:
         try:
-            with self._files.open_output_stream(f"{self._path}/{name}") as stream:
+            with self._files.open_output_stream(self._at(name)) as stream:
                 stream.write(content)
         except OSError as error:
             raise _refused(self, error) from error
 
     def rename(self, name: str, to: str) -> None:
-        self._files.move(f"{self._path}/{name}", f"{self._path}/{to}")
+        with self._telling_gone(name):
+            self._files.move(self._at(name), self._at(to))
 
     def remove(self, name: str) -> None:
-        try:
-            self._files.delete_file(f"{self._path}/{name}")
-        except FileNotFoundError:
-            return  # another writer folded it too
+        with suppress(FileNotFoundError), self._telling_gone(name):  # another writer folded it too
+            self._files.delete_file(self._at(name))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         yield
+
+    def _at(self, name: str) -> str:
+        return f"{self._path}/{name}"
+
+    @contextmanager
+    def _telling_gone(self, name: str) -> Iterator[None]:
+        # an object that goes while it is read or moved is any error of the service
+        try:
+            yield
+        except OSError as error:
+            if self._files.get_file_info(self._at(name)).is_file:
+                raise
+            raise FileNotFoundError(self._at(name)) from error
 
     def _listed(self, *, recursive: bool) -> list[Any]:
         from pyarrow.fs import FileSelector

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from uuid import uuid4
 
 import pandas as pd
@@ -24,7 +24,7 @@ from dexml.errors import DataError
 
 __all__ = ["SegmentLog"]
 
-_TRIES = 5
+_TRIES = 50
 _SEGMENT, _MONTH, _TORN, _UNFINISHED = ".arrow", ".parquet", ".torn", ".tmp"
 
 
@@ -73,10 +73,8 @@ class SegmentLog:
             If a file that others followed is damaged.
         """
         for _ in range(_TRIES):
-            try:
+            with suppress(FileNotFoundError):  # compacted while we read: its rows are elsewhere now
                 return self._refreshed()
-            except FileNotFoundError:
-                self._forget()
         raise DataError(
             f"folder {self._folder}", "must hold still", "rewritten", "Try again in a moment."
         )
@@ -102,8 +100,9 @@ class SegmentLog:
     def _months_of(self, segments: list[str]) -> set[str]:
         months: set[str] = set()
         for name in segments:
-            rows = self._load(name)
-            months |= set() if rows is None else set(_month(rows, self._schema.names[0]))
+            with suppress(FileNotFoundError):  # another one folds it too
+                rows = self._load(name)
+                months |= set() if rows is None else set(_month(rows, self._schema.names[0]))
         return months
 
     def _write_months(self, rows: pd.DataFrame, touched: set[str]) -> None:
@@ -118,18 +117,19 @@ class SegmentLog:
         names = self._folder.names()
         segments = _ending(names, _SEGMENT)
         files = {*segments, *_ending(names, _MONTH)}
-        if not self._seen <= files:
-            self._forget()
-        fresh = {name: self._load(name) for name in sorted(files - self._seen)}
-        for name, rows in fresh.items():
-            if rows is None and name not in segments[-1:]:
-                raise DataError(
-                    f"file {self._folder}/{name}",
-                    "must be intact",
-                    "damaged",
-                    "Delete it and fetch its range again.",
-                )
-        self._keep({name: rows for name, rows in fresh.items() if rows is not None})
+        self._seen &= (
+            files  # rows of files that were folded stay: they are in what took their place
+        )
+        fresh: dict[str, pd.DataFrame] = {}
+        try:
+            for name in sorted(files - self._seen):
+                rows = self._load(name)
+                if rows is not None:
+                    fresh[name] = rows
+                elif name not in segments[-1:]:
+                    raise _damaged(f"{self._folder}/{name}")
+        finally:
+            self._keep(fresh)
         self.n_torn = len(files - self._seen)
         return self._rows
 
@@ -150,9 +150,6 @@ class SegmentLog:
             added = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
             self._rows = _united(self._rows, added, self._schema.names[0])
 
-    def _forget(self) -> None:
-        self._seen, self._rows = set(), self._empty()
-
     def _empty(self) -> pd.DataFrame:
         frame: pd.DataFrame = self._schema.empty_table().to_pandas()
         return frame
@@ -170,6 +167,11 @@ class SegmentLog:
 
     def _is_intact(self, name: str) -> bool:
         return name in self._seen or _is_whole(name, self._folder.read(name))
+
+
+def _damaged(file: str) -> DataError:
+    fix = "Delete it and fetch its range again."
+    return DataError(f"file {file}", "must be intact", "damaged", fix)
 
 
 def _united(rows: pd.DataFrame, added: pd.DataFrame, instant: str) -> pd.DataFrame:

@@ -228,7 +228,7 @@ class Store:
         timeframe: Timeframe | str,
         as_of: datetime | None,
     ) -> tuple[dict[str, Bars], dict[str, str]]:
-        """Bars by venue, and the quote currency of those that quote another one."""
+        # also the quote currency of those that quote another one
         found = {venue: self.bars(venue, name, timeframe, as_of) for venue in venues}
         parts = {venue: bars for venue, bars in found.items() if len(bars)}
         quotes = {venue: quote_at(venue, name) for venue in parts}
@@ -243,7 +243,7 @@ class Store:
     def _together(
         self, parts: Mapping[str, Bars], quotes: Mapping[str, str]
     ) -> tuple[Bars, pd.DataFrame]:
-        """What the venues agree on, and the close at each; made anew only if bars are new."""
+        # made anew only if bars are new
         first = next(iter(parts.values()))
         key = (first.instrument, str(first.timeframe))
         made = self._joined.get(key)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
+from random import Random
 
 import numpy as np
 import pandas as pd
@@ -58,7 +60,7 @@ def test_what_exchanges_agree_on_is_a_bar_wherever_any_of_them_has_one(
 
 
 @given(markets, st.randoms())
-def test_the_order_of_the_exchanges_changes_no_bit(parts: dict[str, Bars], chance) -> None:  # type: ignore[no-untyped-def]
+def test_the_order_of_the_exchanges_changes_no_bit(parts: dict[str, Bars], chance: Random) -> None:
     shuffled = list(parts.items())
     chance.shuffle(shuffled)
     assert same(consolidate(parts), consolidate(dict(shuffled)))
@@ -102,9 +104,7 @@ def test_the_close_is_the_weighted_median_with_the_largest_weight_capped(
     top = max(volumes)
     cap = sorted(volumes)[-2] if len(volumes) > 2 else top
     # weights are kept to 2**-40 of the largest
-    weights = [
-        Fraction(round(Fraction(min(volume, cap), top) * 2**40)) for volume in volumes
-    ]
+    weights = [Fraction(round(Fraction(min(volume, cap), top) * 2**40)) for volume in volumes]
     assert consolidate(parts).close[0] == brute_median([price for price, _ in votes], weights)
 
 
@@ -184,7 +184,7 @@ def test_closes_by_venue_are_as_each_exchange_said_them() -> None:
 
 
 @pytest.mark.shared
-def test_recorded_exchanges_of_two_currencies_agree_within_a_percent(shared) -> None:  # type: ignore[no-untyped-def]
+def test_recorded_exchanges_of_two_currencies_agree_within_a_percent(shared: Path) -> None:
     folder = shared / "data" / "ohlcv_1h"
     spot = read_bars(folder / "binance_spot" / "ETHUSDT.parquet")["ETH/USDT"]
     perp = read_bars(folder / "binance_usdm_perp" / "ETHUSDT.parquet")["ETH/USDT"]
