@@ -11,12 +11,15 @@ import pyarrow as pa
 from dexml.domain import PRICE_COLUMNS
 from dexml.errors import DataError
 
-__all__ = ["BARS", "MACRO", "NEWS", "checked_rows"]
+__all__ = ["BARS", "MACRO", "NEWS", "QUARANTINE", "checked_rows"]
 
 _INSTANT = pa.timestamp("ns", tz="UTC")
 _PRICES = tuple((name, pa.float64()) for name in PRICE_COLUMNS)
 BARS = pa.schema(
     [("closed_at", _INSTANT), *_PRICES, ("revision", pa.int64()), ("known_at", _INSTANT)]
+)
+QUARANTINE = pa.schema(
+    [("closed_at", _INSTANT), *_PRICES, ("reason", pa.string()), ("known_at", _INSTANT)]
 )
 NEWS = pa.schema(
     [

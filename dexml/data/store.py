@@ -11,14 +11,25 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from dexml.clock import utc
 from dexml.data.consolidation import STANDS_FOR, closes_by_venue, consolidate
-from dexml.data.folders import open_folder
-from dexml.data.revisions import HEADLINE, first_known, fresh_bars, fresh_values, latest
-from dexml.data.schemas import BARS, MACRO, NEWS, checked_rows
+from dexml.data.logs import Logs
+from dexml.data.quality import SPIKE_WINDOW, Rule, suspects
+from dexml.data.revisions import (
+    HEADLINE,
+    bars_of,
+    believed_before,
+    first_known,
+    first_seen,
+    fresh_bars,
+    fresh_refused,
+    fresh_values,
+    without,
+)
+from dexml.data.schemas import checked_rows
 from dexml.data.segments import SegmentLog
 from dexml.data.venues import quote_at
 from dexml.domain import (
@@ -27,7 +38,7 @@ from dexml.domain import (
     Bars,
     History,
     Timeframe,
-    check_instrument,
+    to_datetime,
 )
 from dexml.errors import DataError
 
@@ -62,8 +73,7 @@ class Store:
     """
 
     def __init__(self, root: str | Path) -> None:
-        self._root = open_folder(root)
-        self._logs: dict[tuple[str, ...], SegmentLog] = {}
+        self._logs = Logs(root)
         self._views: dict[tuple[str, ...], tuple[object, Bars]] = {}
         self._headlines: tuple[object, pd.DataFrame] | None = None
         self._joined: dict[tuple[str, str], tuple[Mapping[str, Bars], Bars, pd.DataFrame]] = {}
@@ -71,10 +81,10 @@ class Store:
     @property
     def n_torn(self) -> int:
         """How many torn segments the last reads left out."""
-        return sum(log.n_torn for log in self._logs.values())
+        return self._logs.n_torn
 
     def append_bars(self, venue: str, bars: Bars, known_at: datetime | None = None) -> int:
-        """Keep bars that are new or changed.
+        """Keep bars that are new or changed; those that `suspects` names go into quarantine.
 
         Parameters
         ----------
@@ -87,13 +97,40 @@ class Store:
         int
             How many bars were new or changed.
         """
-        log = self._bar_log(venue, bars.instrument, bars.timeframe)
+        log = self._logs.bars(venue, bars.instrument, bars.timeframe)
         seen_at = _instant(known_at) if known_at else pd.Timestamp(0, tz="UTC")
         with log.locked():
-            fresh = fresh_bars(log.read(), bars, seen_at)
+            known = log.read()
+            wrong = suspects(believed_before(known, bars, SPIKE_WINDOW), bars)
+            fresh = fresh_bars(known, without(bars, wrong), seen_at)
             log.append(fresh)
         _compact_if_many(log)
+        if wrong:
+            self._set_aside(venue, bars, wrong, seen_at)
         return len(fresh)
+
+    def quarantine(self, venue: str, instrument: str, timeframe: Timeframe | str) -> pd.DataFrame:
+        """Return the bars of a series that were not believed, by close.
+
+        Returns
+        -------
+        DataFrame
+            Columns `closed_at`, the prices and volume as they came, `reason`, and `known_at`: when
+            they were first seen.
+        """
+        rows = self._logs.quarantine(venue, instrument, Timeframe(timeframe)).read()
+        return first_seen(rows)
+
+    def refused(
+        self, venues: Sequence[str], instrument: str, timeframe: Timeframe | str
+    ) -> dict[np.datetime64, str]:
+        """Return the closes in quarantine at any venue, with the reason."""
+        found: dict[np.datetime64, str] = {}
+        for venue in venues:
+            rows = self.quarantine(venue, instrument, timeframe)
+            stamps = pd.DatetimeIndex(rows["closed_at"]).asi8.view("M8[ns]")
+            found |= dict(zip(stamps, rows["reason"], strict=True))
+        return found
 
     def bars(
         self,
@@ -109,20 +146,20 @@ class Store:
         as_of : datetime, optional
             Return what was known at that instant: later bars and revisions are left out.
         """
-        rows = self._bar_log(venue, instrument, Timeframe(timeframe)).read()
+        rows = self._logs.bars(venue, instrument, Timeframe(timeframe)).read()
         if as_of is not None:
-            return _bars_of(instrument, timeframe, _known(rows, as_of))
+            return bars_of(instrument, timeframe, _known(rows, as_of))
         # the log gives the same object until something was added
         seen, view = self._views.get((venue, instrument, timeframe), (None, None))
         if view is None or seen is not rows:
-            view = _bars_of(instrument, timeframe, rows)
+            view = bars_of(instrument, timeframe, rows)
             self._views[venue, instrument, timeframe] = (rows, view)
         return view
 
     def append_news(self, frame: pd.DataFrame) -> int:
         """Keep headlines (columns `NEWS_COLUMNS`) not yet known by source, title and time."""
         rows = checked_rows(frame, "news", NEWS_COLUMNS).drop_duplicates(list(HEADLINE))
-        log = self._news_log()
+        log = self._logs.news
         with log.locked():
             known = pd.MultiIndex.from_frame(log.read()[list(HEADLINE)])
             fresh = rows[~pd.MultiIndex.from_frame(rows[list(HEADLINE)]).isin(known)]
@@ -133,7 +170,7 @@ class Store:
     def append_macro(self, frame: pd.DataFrame) -> int:
         """Keep values (columns `MACRO_COLUMNS`) that are new or revised for their period."""
         rows = checked_rows(frame, "macro", MACRO_COLUMNS)
-        log = self._macro_log()
+        log = self._logs.macro
         with log.locked():
             fresh = fresh_values(log.read(), rows)
             log.append(fresh)
@@ -142,7 +179,7 @@ class Store:
 
     def news(self, as_of: datetime | None = None) -> pd.DataFrame:
         """Return the headlines known at `as_of`, by the instant they became known."""
-        rows = self._news_log().read()
+        rows = self._logs.news.read()
         if as_of is not None:
             return first_known(_known(rows, as_of))[list(NEWS_COLUMNS)]
         if self._headlines is None or self._headlines[0] is not rows:
@@ -151,7 +188,7 @@ class Store:
 
     def macro(self, as_of: datetime | None = None) -> pd.DataFrame:
         """Return the values known at `as_of`, revisions included, by instant of knowledge."""
-        rows = _known(self._macro_log().read(), as_of)
+        rows = _known(self._logs.macro.read(), as_of)
         order = ["known_at", "series", "period_at", "value"]
         return rows.sort_values(order, ignore_index=True)[list(MACRO_COLUMNS)]
 
@@ -179,7 +216,7 @@ class Store:
             parts, quotes = self._parts(venues, name, timeframe, as_of)
             if not parts:
                 raise DataError(
-                    f"store {self._root}",
+                    f"store {self._logs}",
                     f"must hold {timeframe} bars of {name}",
                     f"none at {', '.join(venues)}",
                     "Backfill or import them first.",
@@ -193,33 +230,22 @@ class Store:
 
     def series(self) -> list[tuple[str, str, Timeframe]]:
         """Return what bars there are: (venue, instrument, timeframe), sorted."""
-        found = {parts[:3] for parts in self._root.under("bars").paths() if len(parts) == 4}
-        return [
-            (venue, name.replace("-", "/"), Timeframe(step)) for venue, name, step in sorted(found)
-        ]
+        return self._logs.series()
 
     def compact(self) -> int:
         """Fold all segments into parquet files; return how many segments there were."""
-        logs = [self._bar_log(*series) for series in self.series()]
-        context = [log for log in (self._news_log(), self._macro_log()) if log.n_segments]
-        return sum(log.compact() for log in (*logs, *context))
+        return sum(log.compact() for log in self._logs)
 
-    def _bar_log(self, venue: str, instrument: str, timeframe: Timeframe) -> SegmentLog:
-        if not venue.replace("_", "").replace("-", "").isalnum():
-            raise DataError("venue", "must be one word", repr(venue), "Write binance.")
-        name = check_instrument(instrument).replace("/", "-")
-        return self._log(("bars", venue, name, timeframe), BARS)
-
-    def _news_log(self) -> SegmentLog:
-        return self._log(("news",), NEWS)
-
-    def _macro_log(self) -> SegmentLog:
-        return self._log(("macro",), MACRO)
-
-    def _log(self, parts: tuple[str, ...], schema: pa.Schema) -> SegmentLog:
-        if parts not in self._logs:
-            self._logs[parts] = SegmentLog(self._root.under(*parts), schema)
-        return self._logs[parts]
+    def _set_aside(
+        self, venue: str, bars: Bars, wrong: Mapping[int, Rule], seen_at: pd.Timestamp
+    ) -> None:
+        rows = bars.frame().reset_index().iloc[list(wrong)]
+        seen_at = max(seen_at, _instant(to_datetime(bars.closed_at[-1])))
+        rows = rows.assign(reason=[str(rule) for rule in wrong.values()], known_at=seen_at)
+        log = self._logs.quarantine(venue, bars.instrument, bars.timeframe)
+        with log.locked():
+            log.append(fresh_refused(log.read(), rows))
+        _compact_if_many(log)
 
     def _parts(
         self,
@@ -255,11 +281,6 @@ class Store:
 
 def _identical(left: Mapping[str, Bars], right: Mapping[str, Bars]) -> bool:
     return list(left) == list(right) and all(left[name] is right[name] for name in left)
-
-
-def _bars_of(instrument: str, timeframe: Timeframe | str, rows: pd.DataFrame) -> Bars:
-    indexed = latest(rows).set_index("closed_at")
-    return Bars.from_frame(instrument, Timeframe(timeframe), indexed)
 
 
 def _compact_if_many(log: SegmentLog) -> None:
