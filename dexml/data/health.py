@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dexml.domain import Bars
+from dexml.domain import Bars, History
 
-__all__ = ["DISAGREEMENT", "FIT_AGAIN", "UNFIT", "WINDOW", "Health", "health_at"]
+__all__ = ["DISAGREEMENT", "FIT_AGAIN", "UNFIT", "WINDOW", "Health", "health_at", "unwell"]
 
 WINDOW = 24  # bars that the score looks back
 UNFIT = 0.90  # a lower score is quarantine
@@ -90,6 +90,26 @@ def health_at(
     if left_out[-1] and refused:
         reason = refused[grid[-1]]
     return Health(score=float(scores[-1]), quarantined=inside, reason=reason)
+
+
+def unwell(
+    history: History,
+    at: np.datetime64,
+    refused: Mapping[str, Mapping[np.datetime64, str]] | None = None,
+) -> dict[str, str]:
+    """Return the instruments in quarantine at a close, with the reason, sorted by name.
+
+    Parameters
+    ----------
+    refused : mapping of instrument to (mapping of close to reason), optional
+        Bars that quality left out.
+    """
+    kept = refused or {}
+    judged = {
+        name: health_at(bars, at, kept.get(name), history.venue_closes.get(name))
+        for name, bars in sorted(history.bars.items())
+    }
+    return {name: health.reason for name, health in judged.items() if health.quarantined}
 
 
 def _scores(sound: NDArray[np.bool_]) -> NDArray[np.float64]:

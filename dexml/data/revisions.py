@@ -72,6 +72,8 @@ def first_known(headlines: pd.DataFrame) -> pd.DataFrame:
 
 def first_seen(refused: pd.DataFrame) -> pd.DataFrame:
     """Return each refused bar once, as it was first seen, by close."""
+    if refused.empty:  # the usual case, asked at every close
+        return refused
     ordered = refused.sort_values([*_REFUSED, "known_at"])
     return ordered.drop_duplicates(_REFUSED, ignore_index=True)
 

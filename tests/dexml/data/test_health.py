@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dexml.data.consolidation import closes_by_venue
-from dexml.data.health import FIT_AGAIN, UNFIT, WINDOW, Health, health_at
+from dexml.data.health import FIT_AGAIN, UNFIT, WINDOW, Health, health_at, unwell
+from dexml.data.store import Store
 from dexml.domain import Bars
 from tests.dexml.data.test_store import make
 
@@ -90,3 +94,25 @@ def test_the_score_is_the_same_in_whatever_order_the_closes_of_exchanges_come() 
     closes = pd.DataFrame({"a": make(50).close, "b": make(50).close * 1.01})
     closes.index = pd.DatetimeIndex(make(50).closed_at, tz="UTC")
     assert judged(make(50), 49, closes=closes) == judged(make(50), 49, closes=closes[["b", "a"]])
+
+
+def test_a_history_tells_which_instruments_are_in_quarantine_and_why(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    venues, names = ("binance", "kraken"), ("BTC/USDT", "ETH/USDT", "SOL/USDT")
+    for name in names:
+        for venue in venues:
+            store.append_bars(venue, replace(make(60), instrument=name))
+    wild = replace(make(1, start=60, price=1e6), instrument="ETH/USDT")
+    store.append_bars("binance", make(61))
+    for venue in venues:
+        store.append_bars(venue, wild)
+    far = replace(make(1, start=60, price=200.0), instrument="SOL/USDT")
+    store.append_bars("binance", replace(make(61), instrument="SOL/USDT"))
+    store.append_bars("kraken", far)
+    history = store.history(venues, names, "1h")
+    refused = {name: store.refused(venues, name, "1h") for name in names}
+    assert unwell(history, make(61).closed_at[-1], refused) == {
+        "ETH/USDT": "price jump",
+        "SOL/USDT": "exchanges disagree",
+    }
+    assert unwell(history, make(60).closed_at[-1], refused) == {}
