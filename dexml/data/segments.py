@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, suppress
+from threading import RLock
 from uuid import uuid4
 
 import pandas as pd
@@ -44,6 +45,7 @@ class SegmentLog:
         self._folder, self._schema = folder, schema
         self._seen: set[str] = set()
         self._rows = self._empty()
+        self._guard = RLock()  # several threads of an actor may read one log
         self.n_torn = 0
 
     def locked(self) -> AbstractContextManager[None]:
@@ -59,8 +61,9 @@ class SegmentLog:
         number = int(segments[-1].partition("-")[0]) + 1 if segments else 1
         content = _arrow_bytes(rows, self._schema)
         name = f"{number:012d}-{_digest(content)}{_SEGMENT}"
-        self._folder.write(name, content)
-        self._keep({name: rows[self._schema.names]})
+        with self._guard:
+            self._folder.write(name, content)
+            self._keep({name: rows[self._schema.names]})
 
     def read(self) -> pd.DataFrame:
         """Return all rows, unordered; a torn last segment counts in `n_torn` and is left out.
@@ -73,7 +76,10 @@ class SegmentLog:
             If a file that others followed is damaged.
         """
         for _ in range(_TRIES):
-            with suppress(FileNotFoundError):  # compacted while we read: its rows are elsewhere now
+            with (
+                self._guard,
+                suppress(FileNotFoundError),
+            ):  # compacted while we read: its rows are elsewhere now
                 return self._refreshed()
         raise DataError(
             f"folder {self._folder}", "must hold still", "rewritten", "Try again in a moment."
@@ -87,7 +93,8 @@ class SegmentLog:
         """Fold the segments into parquet files by month; return how many segments there were."""
         with self.locked():
             self._without_torn()
-            rows, folded = self.read(), frozenset(self._seen)
+            with self._guard:
+                rows, folded = self.read(), frozenset(self._seen)
             segments = _ending(folded, _SEGMENT)
             if segments:
                 months = self._months_of(segments)

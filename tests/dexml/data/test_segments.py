@@ -133,6 +133,23 @@ def test_a_reader_misses_no_row_while_others_append_and_compact(tmp_path: Path) 
     thread.join()
 
 
+def test_threads_that_share_a_store_lose_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+
+    def work(worker: int) -> None:
+        for number in range(20):
+            store.append_bars("binance", make(1, start=20 * worker + number))
+            store.bars("binance", "BTC/USDT", "1h")
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert same(store.bars("binance", "BTC/USDT", "1h"), make(80))
+    assert same(Store(tmp_path).bars("binance", "BTC/USDT", "1h"), make(80))
+
+
 _WRITER = """
 import sys
 from dexml.data.store import Store

@@ -15,9 +15,11 @@ import pandas as pd
 import pytest
 
 from dexml.data.folders import write_durably
+from dexml.data.health import unwell
 from dexml.data.store import COMPACT_AT, Store
 from dexml.domain import Bars, Timeframe
 from dexml.errors import DataError, EnvironmentRefused
+from dexml.simulation.market import MarketConfig, plant
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = "bars/binance/BTC-USDT/1h"
@@ -155,6 +157,19 @@ def test_a_history_holds_what_the_venues_agree_on_and_the_close_at_each(tmp_path
         ("binance", "BTC/USDT", Timeframe.H1),
         ("recorded", "BTC/USDT", Timeframe.H1),
     ]
+
+
+def test_exchanges_that_serve_one_market_give_that_market_to_the_bit(tmp_path: Path) -> None:
+    market = plant(MarketConfig(n_bars=900)).history.bars
+    store = Store(tmp_path)
+    for bars in market.values():
+        for venue, first in (("coinbaseexchange", 0), ("binance", 100), ("kraken", 180)):
+            store.append_bars(venue, bars.take(slice(first, None)))
+    venues = ["binance", "kraken", "coinbaseexchange"]
+    history = store.history(venues, list(market), "1h")
+    for name, bars in market.items():
+        assert same(history.bars[name], bars)
+    assert unwell(history, market["BTC/USDT"].closed_at[-1]) == {}
 
 
 def test_one_venue_passes_untouched_and_tells_no_closes_apart(tmp_path: Path) -> None:
