@@ -18,6 +18,8 @@ __all__ = ["Checked", "Fault", "Gap", "Rule", "check_rows", "gaps", "suspects"]
 
 SPIKE_RATIO = 50.0
 SPIKE_WINDOW = 11
+_ENOUGH = SPIKE_WINDOW // 2 + 1  # closes that make a majority of the window
+_FORGOTTEN = np.timedelta64(30, "D")
 _FIRST_COIN = pd.Timestamp("2009-01-03", tz="UTC")
 # seconds since 1970 of the years 2009 to 2100, read as milliseconds
 _IN_SECONDS = pd.to_datetime([1_230_940_800, 4_102_444_800], unit="ms", utc=True)
@@ -128,14 +130,20 @@ def suspects(past: Bars, bars: Bars) -> dict[int, Rule]:
     past : Bars
         Believed bars of the same series, those before `bars`; the last `SPIKE_WINDOW` are enough.
     bars : Bars
-        New ones, at least one.
+        New ones.
 
     Returns
     -------
     dict of row to Rule
         `JUMP`: a price over 50 times (or under a 50th of) the median of the `SPIKE_WINDOW`
-        believed closes before it. `FROZEN`: a copy of the last believed bar, trades included.
-        Nothing later is used: a row is judged alike whether it came alone or with others.
+        believed closes before it, once there are enough for a wild first bar to be outvoted.
+        `FROZEN`: a copy of the last believed bar, trades included. Nothing later is used: a row is
+        judged alike whether it came alone or with others.
+
+    Notes
+    -----
+    After 30 days without a believed bar what came before says nothing any more. Until then a price
+    that stays 50 times higher stays refused: a redenominated coin is another instrument.
 
     Examples
     --------
@@ -144,18 +152,23 @@ def suspects(past: Bars, bars: Bars) -> dict[int, Rule]:
     >>> suspects(bars.take(slice(0, 20)), bars.take(slice(20, 30)))
     {}
     """
-    before = _columns(past.take(slice(max(0, len(past) - SPIKE_WINDOW), len(past))))
+    if not len(bars):
+        return {}
+    believed = past.take(slice(max(0, len(past) - SPIKE_WINDOW), len(past)))
+    before = _columns(believed)
     closes = [row[3] for row in before]
     last = before[-1] if before else None
+    seen_at = believed.closed_at[-1] if before else bars.closed_at[0]
     found: dict[int, Rule] = {}
-    for place, row in enumerate(_columns(bars)):
-        middle = median(closes[-SPIKE_WINDOW:]) if closes else row[3]
-        if max(row[:4]) > SPIKE_RATIO * middle or min(row[:4]) < middle / SPIKE_RATIO:
+    for place, (at, row) in enumerate(zip(bars.closed_at, _columns(bars), strict=True)):
+        if at - seen_at > _FORGOTTEN:
+            closes, last, seen_at = [], None, at
+        if len(closes) >= _ENOUGH and _jumps(row, median(closes[-SPIKE_WINDOW:])):
             found[place] = Rule.JUMP
         elif row == last and row[4] > 0:
             found[place] = Rule.FROZEN
         else:
-            last = row
+            last, seen_at = row, at
             closes.append(row[3])
     return found
 
@@ -168,6 +181,10 @@ def gaps(bars: Bars) -> list[Gap]:
         Gap(to_datetime(bars.closed_at[place]), int(missing[place]))
         for place in np.flatnonzero(missing > 0)
     ]
+
+
+def _jumps(row: tuple[float, ...], middle: float) -> bool:
+    return max(row[:4]) > SPIKE_RATIO * middle or min(row[:4]) < middle / SPIKE_RATIO
 
 
 def _columns(bars: Bars) -> list[tuple[float, ...]]:

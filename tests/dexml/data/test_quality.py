@@ -120,6 +120,21 @@ def test_the_first_bar_of_a_series_is_believed_and_its_copy_is_not() -> None:
     assert suspects(nothing, bars_of(frame)) == {1: Rule.FROZEN}
 
 
+def test_a_wild_first_bar_does_not_turn_the_true_ones_away() -> None:
+    frame = sound(40)
+    frame.iloc[0, :4] *= 1_000
+    frame.iloc[20, :4] *= 1_000
+    assert suspects(bars_of(frame.iloc[:0]), bars_of(frame)) == {20: Rule.JUMP}
+
+
+def test_what_came_before_a_month_of_silence_says_nothing_any_more() -> None:
+    frame = sound(40)
+    frame.iloc[20:, :4] *= 100
+    assert set(suspects(bars_of(frame.iloc[:0]), bars_of(frame))) == set(range(20, 40))
+    frame.index = frame.index[:20].append(frame.index[20:] + pd.Timedelta("31d"))
+    assert suspects(bars_of(frame.iloc[:0]), bars_of(frame)) == {}
+
+
 @given(st.lists(st.sampled_from([1.0, 1.1, 0.9, 1_000.0, 0.001]), min_size=1, max_size=25))
 def test_a_row_is_judged_alike_whether_it_came_alone_or_with_others(factors: list[float]) -> None:
     frame = sound(len(factors))

@@ -267,7 +267,7 @@ def _given(first: int, prices: list[int]) -> Bars:
         high=close,
         low=close,
         close=close,
-        volume=np.ones(len(prices)),
+        volume=1.0 + numbers,  # else equal prices would look like a frozen feed
     )
 
 

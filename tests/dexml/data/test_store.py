@@ -52,6 +52,14 @@ def test_appending_twice_changes_nothing(tmp_path: Path) -> None:
     assert same(Store(tmp_path).bars("binance", "BTC/USDT", "1h"), make(12))
 
 
+def test_no_bars_are_no_news(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.append_bars("binance", make(0)) == 0
+    store.append_bars("binance", make(3))
+    assert store.append_bars("binance", make(0)) == 0
+    assert same(store.bars("binance", "BTC/USDT", "1h"), make(3))
+
+
 def test_bars_may_come_in_any_order(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.append_bars("binance", make(5, start=5))
@@ -208,17 +216,17 @@ def test_dollars_and_tethers_are_never_silently_the_same(tmp_path: Path) -> None
 
 def test_a_bar_that_cannot_be_is_put_in_quarantine_with_its_reason(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.append_bars("binance", make(5))
-    wild = make(1, start=5, price=100_000.0)
-    copy = replace(make(1, start=4), closed_at=make(1, start=6).closed_at)
+    store.append_bars("binance", make(9))
+    wild = make(1, start=9, price=100_000.0)
+    copy = replace(make(1, start=8), closed_at=make(1, start=10).closed_at)
     for _ in range(2):
         assert store.append_bars("binance", wild) == 0
         assert store.append_bars("binance", copy) == 0
-    assert same(store.bars("binance", "BTC/USDT", "1h"), make(5))
+    assert same(store.bars("binance", "BTC/USDT", "1h"), make(9))
     for one in (store, Store(tmp_path)):
         refused = one.quarantine("binance", "BTC/USDT", "1h")
         assert refused["reason"].tolist() == ["price jump", "copy of the bar before"]
-        assert refused["close"].tolist() == [100_005.0, 104.0]
+        assert refused["close"].tolist() == [100_009.0, 108.0]
         assert refused["known_at"].tolist() == refused["closed_at"].tolist()
     reasons = store.refused(["kraken", "binance"], "BTC/USDT", "1h")
     assert reasons == {wild.closed_at[0]: "price jump", copy.closed_at[0]: "copy of the bar before"}
@@ -227,14 +235,14 @@ def test_a_bar_that_cannot_be_is_put_in_quarantine_with_its_reason(tmp_path: Pat
 
 def test_after_a_frozen_or_wild_feed_the_true_bars_take_their_place(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.append_bars("binance", make(5))
-    store.append_bars("binance", make(2, start=5, price=100_000.0))
-    frozen = make(1, start=4)
-    store.append_bars("binance", replace(frozen, closed_at=make(1, start=7).closed_at))
-    assert store.append_bars("binance", make(6, start=3)) == 4
-    assert same(store.bars("binance", "BTC/USDT", "1h"), make(9))
-    last = make(9).closed_at[-1].astype("datetime64[us]").item().replace(tzinfo=UTC)
-    assert same(store.bars("binance", "BTC/USDT", "1h", as_of=last), make(9))
+    store.append_bars("binance", make(9))
+    assert store.append_bars("binance", make(2, start=9, price=100_000.0)) == 0
+    frozen = make(1, start=8)
+    store.append_bars("binance", replace(frozen, closed_at=make(1, start=11).closed_at))
+    assert store.append_bars("binance", make(6, start=7)) == 4
+    assert same(store.bars("binance", "BTC/USDT", "1h"), make(13))
+    last = make(13).closed_at[-1].astype("datetime64[us]").item().replace(tzinfo=UTC)
+    assert same(store.bars("binance", "BTC/USDT", "1h", as_of=last), make(13))
 
 
 def news(n_rows: int) -> pd.DataFrame:
