@@ -76,10 +76,8 @@ class SegmentLog:
             If a file that others followed is damaged.
         """
         for _ in range(_TRIES):
-            with (
-                self._guard,
-                suppress(FileNotFoundError),
-            ):  # compacted while we read: its rows are elsewhere now
+            # a file that goes while we read was compacted: its rows are elsewhere now
+            with self._guard, suppress(FileNotFoundError):
                 return self._refreshed()
         raise DataError(
             f"folder {self._folder}", "must hold still", "rewritten", "Try again in a moment."
@@ -124,9 +122,7 @@ class SegmentLog:
         names = self._folder.names()
         segments = _ending(names, _SEGMENT)
         files = {*segments, *_ending(names, _MONTH)}
-        self._seen &= (
-            files  # rows of files that were folded stay: they are in what took their place
-        )
+        self._seen &= files  # the rows of files that were folded stay: nothing is ever taken back
         fresh: dict[str, pd.DataFrame] = {}
         try:
             for name in sorted(files - self._seen):
