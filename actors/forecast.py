@@ -7,8 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from dexml.data.health import unwell
 from dexml.data.store import Store
 from dexml.domain import Bar, History, Signal, Timeframe, to_datetime64
 from dexml.errors import ActorNotReady, DataError
@@ -24,10 +26,17 @@ STREAM = "forecast"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecasts:
-    """The bars of one close and what the ensemble says about each, sorted by instrument."""
+    """The bars of one close and what the ensemble says about each, sorted by instrument.
+
+    Attributes
+    ----------
+    unwell : tuple of (instrument, reason)
+        Instruments whose data are in quarantine, with or without a bar.
+    """
 
     bars: tuple[Bar, ...]
     signals: tuple[Signal, ...]
+    unwell: tuple[tuple[str, str], ...] = ()
 
 
 class ForecastActor:
@@ -88,6 +97,7 @@ class ForecastActor:
             signals=tuple(
                 signal_of(str(name), closed_at, row.to_dict()) for name, row in table.iterrows()
             ),
+            unwell=tuple(unwell(history, to_datetime64(closed_at), self._refused()).items()),
         )
 
     def latest(self, instrument: str) -> dict[str, Any]:
@@ -116,6 +126,12 @@ class ForecastActor:
     def _history(self, closed_at: datetime) -> History:
         history = self._store.history(self._venues, self._instruments, Timeframe.H1)
         return history.until(to_datetime64(closed_at))
+
+    def _refused(self) -> dict[str, dict[np.datetime64, str]]:
+        return {
+            name: self._store.refused(self._venues, name, Timeframe.H1)
+            for name in self._instruments
+        }
 
     def _rows(self, closed_at: datetime, table: pd.DataFrame) -> list[dict[str, Any]]:
         return [

@@ -17,7 +17,8 @@ from actors import runtime
 from dexml.cycle import run_bar
 from dexml.domain import Intent
 from dexml.errors import ActorNotReady, EnvironmentRefused
-from dexml.events import Command, Event, Filled, OrderFailed, PartChanged
+from dexml.events import Command, Event, Filled, HealthChanged, OrderFailed, PartChanged
+from dexml.experiments.replay import restore
 from dexml.ledger import Ledger
 
 __all__ = ["Member", "Supervisor"]
@@ -75,6 +76,7 @@ class Supervisor:
         self._members: dict[str, Member] = {}
         self._resting: dict[str, float] = {}  # until when
         self._failing: set[str] = set()
+        self._unwell: set[str] | None = None  # not asked yet
 
     def add(self, member: Member) -> None:
         """Take in a member and start it under a new epoch."""
@@ -102,6 +104,7 @@ class Supervisor:
         forecasts = self._spare(closed_at, "forecast", "forecast", closed_at, timeout_s=30)
         if forecasts is None:
             return []
+        self._tell_health(closed_at, dict(forecasts.unwell))
         commands = run_bar(_LiveHost(self), forecasts.bars, forecasts.signals, prices)
         self._spare(closed_at, "monitor", "observe", list(forecasts.bars))
         return commands
@@ -158,6 +161,21 @@ class Supervisor:
         reason = "" if failure is None else f"{failure[0]}: {_first_line(failure[1])}"
         event = PartChanged(at=at, part=name, working=failure is None, reason=reason)
         self.ask("risk", "handle", event)
+
+    def _tell_health(self, at: datetime, unwell: Mapping[str, str]) -> None:
+        """Let the kernel hear which instruments went into quarantine or came out of it."""
+        if self._unwell is None:  # an earlier life may have told of some
+            books = restore(self._ledger, self._run).books
+            self._unwell = {book.instrument for book in books if not book.healthy}
+        for name in sorted(self._unwell ^ set(unwell)):
+            event = HealthChanged(
+                at=at,
+                instrument=name,
+                healthy=name not in unwell,
+                reason=unwell.get(name, "its bars are whole again"),
+            )
+            self.ask("risk", "handle", event)
+        self._unwell = set(unwell)
 
     def _is_ready(self, member: Member) -> bool:
         try:

@@ -14,7 +14,7 @@ from actors.crew import Crew
 from actors.fitting import Trained
 from dexml.domain import Bars, History, Target, to_datetime64
 from dexml.errors import EnvironmentRefused
-from dexml.events import Action, Command, Decision, Trade
+from dexml.events import Action, Command, Decision, HealthChanged, Trade
 from dexml.execution.paper import PaperBroker
 from dexml.experiments.backtest import BacktestReport, LocalHost, backtest
 from dexml.experiments.evidence import Judged, judge_forecasts
@@ -25,7 +25,7 @@ from dexml.experiments.specifications import specifications
 from dexml.experiments.training import TimeSplit
 from dexml.features.panel import build_panel
 from dexml.models.suite import ENSEMBLE
-from dexml.records import decode_command, decode_state, encode
+from dexml.records import decode_command, decode_event, decode_state, encode
 from dexml.state import KernelConfig
 from dexml.targets import labels
 
@@ -146,7 +146,9 @@ def _same_bars(evidence: Evidence) -> BacktestReport:
     rows = panel[(closed_at >= lived[0]) & (closed_at <= lived[-1])]
     forecasts = evidence.trained.suite.forecast(rows).rename(columns={ENSEMBLE: "probability"})
     bars = _since(history, lived[0])
-    host = LocalHost(state, PaperBroker(state.config.costs))
+    heard = (decode_event(row.event) for row in crew.ledger.events(run))
+    health = [event for event in heard if isinstance(event, HealthChanged)]
+    host = LocalHost(state, PaperBroker(state.config.costs), health=health)
     return backtest(bars, forecasts, state.config, host=host, until=lived[-1].to_pydatetime())
 
 

@@ -25,13 +25,21 @@ def status_of(ledger: Ledger, run: str, n_alerts: int = 5) -> dict[str, Any]:
     state = restore(ledger, run)
     waiting = [row.intent_id for row in ledger.outbox(run)]
     alerts = [{**row, "at": str(row["at"])} for row in ledger.alerts(run, limit=n_alerts)]
+    unwell = [book.instrument for book in state.books if not book.healthy]
     return {
         "run": run,
         "closed_at": state.closed_at.isoformat() if state.closed_at else None,
         **describe(state),
+        "quarantine": {name: _why(ledger, run, name) for name in unwell},
         "unsent_intents": waiting,
         "alerts": alerts[::-1],
     }
+
+
+def _why(ledger: Ledger, run: str, instrument: str) -> str:
+    texts = [row["text"] for row in ledger.alerts(run) if row["subject"] == "health_changed"]
+    told = (text for text in reversed(texts) if text.startswith(f"{instrument} "))
+    return next(told, f"{instrument} takes no new risk.")
 
 
 def status_lines(seen: dict[str, Any]) -> Iterator[str]:
@@ -49,6 +57,8 @@ def status_lines(seen: dict[str, Any]) -> Iterator[str]:
             f"  {name:<10} {quantity:>12,.6g}  weight {held['weight']:.3f}  "
             f"entry {entry:,.6g}  stop {stop:,.6g}"
         )
+    for why in seen["quarantine"].values():
+        yield f"quarantine: {why}"
     if seen["unsent_intents"]:
         yield f"{len(seen['unsent_intents'])} intents not sent yet"
     for alert in seen["alerts"]:

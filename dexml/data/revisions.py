@@ -2,24 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from dexml.domain import PRICE_COLUMNS, Bars
+from dexml.domain import PRICE_COLUMNS, Bars, Timeframe
 
-__all__ = ["PERIOD", "fresh_bars", "fresh_values", "latest"]
+__all__ = [
+    "HEADLINE",
+    "PERIOD",
+    "bars_of",
+    "believed_before",
+    "first_known",
+    "first_seen",
+    "fresh_bars",
+    "fresh_values",
+    "latest",
+    "without",
+]
 
 PERIOD = ("series", "period_at")
+HEADLINE = ("source", "title", "published_at")
+_REFUSED = ["closed_at", *PRICE_COLUMNS, "reason"]
 _TICK = pd.Timedelta(1, "us")
 
 
 def latest(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the last revision of each bar, oldest bar first."""
-    ordered = rows.sort_values(["closed_at", "revision"])
+    """Return the last revision of each bar, oldest bar first, whatever the order of `rows`.
+
+    Revisions of one bar are ordered by when they were known. Two writers without a lock may make
+    two at one instant; then their numbers decide, the same ones for every reader.
+    """
+    stamps = pd.DatetimeIndex(rows["closed_at"]).asi8
+    if len(stamps) < 2 or (stamps[1:] > stamps[:-1]).all():
+        return rows
+    ordered = rows.sort_values(["closed_at", "known_at", "revision", *PRICE_COLUMNS])
     return ordered.drop_duplicates("closed_at", keep="last")
+
+
+def bars_of(instrument: str, timeframe: Timeframe | str, rows: pd.DataFrame) -> Bars:
+    """Return the last revision of each bar as `Bars`."""
+    indexed = latest(rows).set_index("closed_at")
+    return Bars.from_frame(instrument, Timeframe(timeframe), indexed)
+
+
+def believed_before(known: pd.DataFrame, bars: Bars, n_bars: int) -> Bars:
+    """Return the last `n_bars` known bars before the first of `bars`."""
+    stamps = pd.DatetimeIndex(known["closed_at"]).asi8
+    first = bars.closed_at[:1].astype("datetime64[ns]").view("int64")
+    past = np.unique(stamps[stamps < (first[0] if len(first) else 0)])[-n_bars:]
+    return bars_of(bars.instrument, bars.timeframe, known[np.isin(stamps, past)])
+
+
+def without(bars: Bars, rows: Collection[int]) -> Bars:
+    """Return `bars` less some rows."""
+    if not rows:
+        return bars
+    kept = bars.frame().drop(bars.frame().index[list(rows)])
+    return Bars.from_frame(bars.instrument, bars.timeframe, kept)
+
+
+def first_known(headlines: pd.DataFrame) -> pd.DataFrame:
+    """Return each headline (`HEADLINE`) as it was first known, by the instant it became known."""
+    order = ["known_at", "published_at", "source", "title", "score", "instruments"]
+    return headlines.sort_values(order).drop_duplicates(list(HEADLINE), ignore_index=True)
+
+
+def first_seen(refused: pd.DataFrame) -> pd.DataFrame:
+    """Return each refused bar once, as it was first seen, by close."""
+    if refused.empty:  # the usual case, asked at every close
+        return refused
+    ordered = refused.sort_values([*_REFUSED, "known_at"])
+    return ordered.drop_duplicates(_REFUSED, ignore_index=True)
+
+
+def fresh_refused(known: pd.DataFrame, refused: pd.DataFrame) -> pd.DataFrame:
+    """Return the refused bars that were not seen before."""
+    before = pd.MultiIndex.from_frame(known[_REFUSED])
+    return refused[~pd.MultiIndex.from_frame(refused[_REFUSED]).isin(before)]
 
 
 def fresh_bars(known: pd.DataFrame, bars: Bars, seen_at: pd.Timestamp) -> pd.DataFrame:

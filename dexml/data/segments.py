@@ -1,66 +1,32 @@
-"""A folder of rows that survives crashes: one fsynced Arrow file for each append.
+"""A folder of rows that survives crashes: one durable Arrow file for each append.
 
 A file's name ends in the digest of its bytes, so that a torn one is recognised. `compact` folds
-segments into one parquet file for each month. One process writes at a time (a file lock); readers
-need no lock: a file that vanishes under them was compacted, so they list again.
+segments into one parquet file for each month. On a local disk one process writes at a time (a file
+lock). Where there is no lock the rows are a set that only grows: a file is removed only after all
+its rows stand in a file of a new name, so that two writers, or two that compact, lose nothing, and
+every reader sees the same set. Readers need no lock: a file that vanishes under them was
+compacted, so they list again.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, suppress
+from threading import RLock
+from uuid import uuid4
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dexml.errors import DataError, EnvironmentRefused
+from dexml.data.folders import Folder
+from dexml.errors import DataError
 
-__all__ = ["SegmentLog", "write_durably"]
+__all__ = ["SegmentLog"]
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_TRIES = 5
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a file so that after a crash it is there whole or not at all.
-
-    Raises
-    ------
-    EnvironmentRefused
-        If there is no room or no permission; nothing is left behind.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise _refused(path.parent, error) from error
-
-
-def _refused(folder: Path, error: OSError) -> EnvironmentRefused:
-    full = error.errno in _NO_ROOM
-    rule = "must have room" if full else "must be writable"
-    fix = "Free disk space and start again." if full else "Check its owner and mode."
-    return EnvironmentRefused(f"folder {folder}", rule, error.strerror, fix)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+_TRIES = 50
+_SEGMENT, _MONTH, _TORN, _UNFINISHED = ".arrow", ".parquet", ".torn", ".tmp"
 
 
 class SegmentLog:
@@ -68,44 +34,41 @@ class SegmentLog:
 
     Parameters
     ----------
-    folder : Path
+    folder : Folder
         Made on the first append.
     schema : pyarrow.Schema
-        The first column must be an instant; it says which month a row is filed under.
-    key : tuple of str
-        Columns that tell rows apart; repeats (after a crash while compacting) are dropped.
+        The first column must be an instant; it says which month a row is filed under. A row that
+        is there already, equal in all columns, counts once.
     """
 
-    def __init__(self, folder: Path, schema: pa.Schema, key: tuple[str, ...]) -> None:
-        self._folder, self._schema, self._key = folder, schema, key
+    def __init__(self, folder: Folder, schema: pa.Schema) -> None:
+        self._folder, self._schema = folder, schema
         self._seen: set[str] = set()
         self._rows = self._empty()
+        self._guard = RLock()  # several threads of an actor may read one log
         self.n_torn = 0
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder against other writers."""
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            lock = (self._folder / ".lock").open("w")
-        except OSError as error:
-            raise _refused(self._folder, error) from error
-        with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def locked(self) -> AbstractContextManager[None]:
+        """Hold the folder against other writers, where that can be done."""
+        context: AbstractContextManager[None] = self._folder.locked()
+        return context
 
     def append(self, rows: pd.DataFrame) -> None:
         """Add rows durably; call it while `locked`, after `read`."""
         if rows.empty:
             return
-        self._set_torn_aside()
+        segments = self._without_torn()
+        number = int(segments[-1].partition("-")[0]) + 1 if segments else 1
         content = _arrow_bytes(rows, self._schema)
-        path = self._folder / f"{self._next_number():012d}-{_digest(content)}.arrow"
-        write_durably(path, content)
-        self._keep(path.name, rows)
+        name = f"{number:012d}-{_digest(content)}{_SEGMENT}"
+        with self._guard:
+            self._folder.write(name, content)
+            self._keep({name: rows[self._schema.names]})
 
     def read(self) -> pd.DataFrame:
         """Return all rows, unordered; a torn last segment counts in `n_torn` and is left out.
+
+        The same object as before if nothing was added; do not change it.
 
         Raises
         ------
@@ -113,100 +76,116 @@ class SegmentLog:
             If a file that others followed is damaged.
         """
         for _ in range(_TRIES):
-            try:
+            # a file that goes while we read was compacted: its rows are elsewhere now
+            with self._guard, suppress(FileNotFoundError):
                 return self._refreshed()
-            except FileNotFoundError:
-                self._forget()
         raise DataError(
             f"folder {self._folder}", "must hold still", "rewritten", "Try again in a moment."
         )
 
     @property
     def n_segments(self) -> int:
-        return len(self._segments())
+        return len(_ending(self._folder.names(), _SEGMENT))
 
     def compact(self) -> int:
         """Fold the segments into parquet files by month; return how many segments there were."""
         with self.locked():
-            self._set_torn_aside()
-            segments = self._segments()
+            self._without_torn()
+            with self._guard:
+                rows, folded = self.read(), frozenset(self._seen)
+            segments = _ending(folded, _SEGMENT)
             if segments:
-                replaced = self._write_months(self.read(), self._months_of(segments))
-                for path in (*segments, *replaced):
-                    path.unlink()
-                self._forget()
+                months = self._months_of(segments)
+                self._write_months(rows, months)
+                old = [name for name in _ending(folded, _MONTH) if name[:7] in months]
+                for name in (*segments, *old, *_ending(self._folder.names(), _UNFINISHED)):
+                    self._folder.remove(name)
             return len(segments)
 
-    def _months_of(self, segments: list[Path]) -> set[str]:
-        frames = [frame for path in segments if (frame := self._load(path)) is not None]
-        return {month for frame in frames for month in _month(frame, self._schema.names[0])}
+    def _months_of(self, segments: list[str]) -> set[str]:
+        months: set[str] = set()
+        for name in segments:
+            with suppress(FileNotFoundError):  # another one folds it too
+                rows = self._load(name)
+                months |= set() if rows is None else set(_month(rows, self._schema.names[0]))
+        return months
 
-    def _write_months(self, rows: pd.DataFrame, touched: set[str]) -> list[Path]:
-        replaced = []
+    def _write_months(self, rows: pd.DataFrame, touched: set[str]) -> None:
         for month, part in rows.groupby(_month(rows, self._schema.names[0])):
             if month in touched:
-                content = _parquet_bytes(part, self._schema)
-                path = self._folder / f"{month}-{_digest(content)}.parquet"
-                replaced += [old for old in self._folder.glob(f"{month}-*.parquet") if old != path]
-                write_durably(path, content)
-        return replaced
+                content = _parquet_bytes(part.sort_values(self._schema.names), self._schema)
+                # a name of its own: were it made of the content alone, two that compact at once
+                # could each remove as old what the other has just written
+                self._folder.write(f"{month}-{uuid4().hex}-{_digest(content)}{_MONTH}", content)
 
     def _refreshed(self) -> pd.DataFrame:
-        names = self._names()
-        if not self._seen <= names:
-            self._forget()
-        segments = [path.name for path in self._segments()]
-        for name in sorted(names - self._seen):
-            rows = self._load(self._folder / name)
-            if rows is not None:
-                self._keep(name, rows)
-            elif name not in segments[-1:]:
-                raise DataError(
-                    f"file {self._folder / name}",
-                    "must be intact",
-                    "damaged",
-                    "Delete it and fetch its range again.",
-                )
-        self.n_torn = len(names - self._seen)
+        names = self._folder.names()
+        segments = _ending(names, _SEGMENT)
+        files = {*segments, *_ending(names, _MONTH)}
+        self._seen &= files  # the rows of files that were folded stay: nothing is ever taken back
+        fresh: dict[str, pd.DataFrame] = {}
+        try:
+            for name in sorted(files - self._seen):
+                rows = self._load(name)
+                if rows is not None:
+                    fresh[name] = rows
+                elif name not in segments[-1:]:
+                    raise _damaged(f"{self._folder}/{name}")
+        finally:
+            self._keep(fresh)
+        self.n_torn = len(files - self._seen)
         return self._rows
 
-    def _load(self, path: Path) -> pd.DataFrame | None:
-        content = path.read_bytes()
-        if not _is_whole(path, content):
+    def _load(self, name: str) -> pd.DataFrame | None:
+        content = self._folder.read(name)
+        if not _is_whole(name, content):
             return None
         source = pa.BufferReader(content)
-        table = pq.read_table(source) if path.suffix == ".parquet" else pa.ipc.open_file(source)
-        rows = table if isinstance(table, pa.Table) else table.read_all()
-        frame: pd.DataFrame = rows.to_pandas()
+        monthly = name.endswith(_MONTH)
+        table = pq.read_table(source) if monthly else pa.ipc.open_file(source).read_all()
+        frame: pd.DataFrame = table.to_pandas()
         return frame
 
-    def _keep(self, name: str, rows: pd.DataFrame) -> None:
-        both = rows if self._rows.empty else pd.concat([self._rows, rows], ignore_index=True)
-        self._rows = both[self._schema.names].drop_duplicates(list(self._key), ignore_index=True)
-        self._seen.add(name)
-
-    def _forget(self) -> None:
-        self._seen, self._rows = set(), self._empty()
+    def _keep(self, fresh: dict[str, pd.DataFrame]) -> None:
+        parts = [rows for rows in fresh.values() if len(rows)]
+        self._seen |= set(fresh)
+        if parts:
+            added = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+            self._rows = _united(self._rows, added, self._schema.names[0])
 
     def _empty(self) -> pd.DataFrame:
         frame: pd.DataFrame = self._schema.empty_table().to_pandas()
         return frame
 
-    def _names(self) -> set[str]:
-        return {path.name for path in (*self._segments(), *self._folder.glob("*.parquet"))}
-
-    def _segments(self) -> list[Path]:
-        return sorted(self._folder.glob("*.arrow"))
-
-    def _next_number(self) -> int:
-        segments = self._segments()
-        return int(segments[-1].stem.partition("-")[0]) + 1 if segments else 1
-
-    def _set_torn_aside(self) -> None:
+    def _without_torn(self) -> list[str]:
         # what follows a torn segment would make it look like damage in the middle
-        for path in self._segments()[-1:]:
-            if not _is_whole(path, path.read_bytes()):
-                path.rename(path.with_suffix(".torn"))
+        segments = _ending(self._folder.names(), _SEGMENT)
+        try:
+            if not segments or self._is_intact(segments[-1]):
+                return segments
+            self._folder.rename(segments[-1], segments[-1].removesuffix(_SEGMENT) + _TORN)
+        except FileNotFoundError:
+            pass  # another writer was faster
+        return segments[:-1]
+
+    def _is_intact(self, name: str) -> bool:
+        return name in self._seen or _is_whole(name, self._folder.read(name))
+
+
+def _damaged(file: str) -> DataError:
+    fix = "Delete it and fetch its range again."
+    return DataError(f"file {file}", "must be intact", "damaged", fix)
+
+
+def _united(rows: pd.DataFrame, added: pd.DataFrame, instant: str) -> pd.DataFrame:
+    both = pd.concat([rows, added], ignore_index=True) if len(rows) else added
+    if len(added) == 1 and len(rows) and added[instant].iloc[0] > rows[instant].max():
+        return both  # the usual case, and the cheap one: one later row came
+    return both.drop_duplicates(ignore_index=True)
+
+
+def _ending(names: Iterable[str], ending: str) -> list[str]:
+    return sorted(name for name in names if name.endswith(ending))
 
 
 def _arrow_bytes(rows: pd.DataFrame, schema: pa.Schema) -> bytes:
@@ -226,8 +205,8 @@ def _parquet_bytes(rows: pd.DataFrame, schema: pa.Schema) -> bytes:
     return content
 
 
-def _is_whole(path: Path, content: bytes) -> bool:
-    return path.stem.rpartition("-")[2] == _digest(content)
+def _is_whole(name: str, content: bytes) -> bool:
+    return name.rpartition(".")[0].rpartition("-")[2] == _digest(content)
 
 
 def _digest(content: bytes) -> str:

@@ -7,69 +7,56 @@ was known when a decision was made can always be read again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from dexml.clock import utc
-from dexml.data.revisions import PERIOD, fresh_bars, fresh_values, latest
+from dexml.data.consolidation import STANDS_FOR, closes_by_venue, consolidate
+from dexml.data.logs import Logs
+from dexml.data.quality import SPIKE_WINDOW, Rule, suspects
+from dexml.data.revisions import (
+    HEADLINE,
+    bars_of,
+    believed_before,
+    first_known,
+    first_seen,
+    fresh_bars,
+    fresh_refused,
+    fresh_values,
+    without,
+)
+from dexml.data.schemas import checked_rows
 from dexml.data.segments import SegmentLog
+from dexml.data.venues import quote_at
 from dexml.domain import (
     MACRO_COLUMNS,
     NEWS_COLUMNS,
-    PRICE_COLUMNS,
     Bars,
     History,
     Timeframe,
-    check_instrument,
+    to_datetime,
 )
 from dexml.errors import DataError
 
 __all__ = ["Store"]
 
-_INSTANT = pa.timestamp("ns", tz="UTC")
-_BARS = pa.schema(
-    [
-        ("closed_at", _INSTANT),
-        *((name, pa.float64()) for name in PRICE_COLUMNS),
-        ("revision", pa.int64()),
-        ("known_at", _INSTANT),
-    ]
-)
-_NEWS = pa.schema(
-    [
-        ("published_at", _INSTANT),
-        ("known_at", _INSTANT),
-        ("source", pa.string()),
-        ("title", pa.string()),
-        ("instruments", pa.string()),
-        ("score", pa.float64()),
-    ]
-)
-_MACRO = pa.schema(
-    [
-        ("period_at", _INSTANT),
-        ("series", pa.string()),
-        ("known_at", _INSTANT),
-        ("value", pa.float64()),
-    ]
-)
-_NEWS_KEY = ("source", "title", "published_at")
 COMPACT_AT = 64
-_KIND_OF_INSTANT = "datetime64[ns, UTC]"
 
 
 class Store:
-    """Bars, news and macro values under one folder.
+    """Bars, news and macro values under one folder, local or in an object store.
 
     Parameters
     ----------
-    root : path
-        Made when something is first appended. One process at a time may append to a series (a file
-        lock sees to it); any number may read.
+    root : path or address
+        A local folder, ``s3://...`` or ``gs://...`` (see `open_folder`); made when something is
+        first appended. Locally one process at a time appends to a series (a file lock sees to it).
+        In an object store nobody can be locked out: writers that race lose nothing, and every
+        reader folds what they wrote to the same bars. Any number may read.
 
     Examples
     --------
@@ -86,16 +73,18 @@ class Store:
     """
 
     def __init__(self, root: str | Path) -> None:
-        self._root = Path(root)
-        self._logs: dict[Path, SegmentLog] = {}
+        self._logs = Logs(root)
+        self._views: dict[tuple[str, ...], tuple[object, Bars]] = {}
+        self._headlines: tuple[object, pd.DataFrame] | None = None
+        self._joined: dict[tuple[str, str], tuple[Mapping[str, Bars], Bars, pd.DataFrame]] = {}
 
     @property
     def n_torn(self) -> int:
         """How many torn segments the last reads left out."""
-        return sum(log.n_torn for log in self._logs.values())
+        return self._logs.n_torn
 
     def append_bars(self, venue: str, bars: Bars, known_at: datetime | None = None) -> int:
-        """Keep bars that are new or changed.
+        """Keep bars that are new or changed; those that `suspects` names go into quarantine.
 
         Parameters
         ----------
@@ -108,13 +97,40 @@ class Store:
         int
             How many bars were new or changed.
         """
-        log = self._bar_log(venue, bars.instrument, bars.timeframe)
+        log = self._logs.bars(venue, bars.instrument, bars.timeframe)
         seen_at = _instant(known_at) if known_at else pd.Timestamp(0, tz="UTC")
         with log.locked():
-            fresh = fresh_bars(log.read(), bars, seen_at)
+            known = log.read()
+            wrong = suspects(believed_before(known, bars, SPIKE_WINDOW), bars)
+            fresh = fresh_bars(known, without(bars, wrong), seen_at)
             log.append(fresh)
         _compact_if_many(log)
+        if wrong:
+            self._set_aside(venue, bars, wrong, seen_at)
         return len(fresh)
+
+    def quarantine(self, venue: str, instrument: str, timeframe: Timeframe | str) -> pd.DataFrame:
+        """Return the bars of a series that were not believed, by close.
+
+        Returns
+        -------
+        DataFrame
+            Columns `closed_at`, the prices and volume as they came, `reason`, and `known_at`: when
+            they were first seen.
+        """
+        rows = self._logs.quarantine(venue, instrument, Timeframe(timeframe)).read()
+        return first_seen(rows)
+
+    def refused(
+        self, venues: Sequence[str], instrument: str, timeframe: Timeframe | str
+    ) -> dict[np.datetime64, str]:
+        """Return the closes in quarantine at any venue, with the reason."""
+        found: dict[np.datetime64, str] = {}
+        for venue in venues:
+            rows = self.quarantine(venue, instrument, timeframe)
+            stamps = pd.DatetimeIndex(rows["closed_at"]).asi8.view("M8[ns]")
+            found |= dict(zip(stamps, rows["reason"], strict=True))
+        return found
 
     def bars(
         self,
@@ -130,25 +146,31 @@ class Store:
         as_of : datetime, optional
             Return what was known at that instant: later bars and revisions are left out.
         """
-        log = self._bar_log(venue, instrument, Timeframe(timeframe))
-        rows = latest(_known(log.read(), as_of))
-        return Bars.from_frame(instrument, Timeframe(timeframe), rows.set_index("closed_at"))
+        rows = self._logs.bars(venue, instrument, Timeframe(timeframe)).read()
+        if as_of is not None:
+            return bars_of(instrument, timeframe, _known(rows, as_of))
+        # the log gives the same object until something was added
+        seen, view = self._views.get((venue, instrument, timeframe), (None, None))
+        if view is None or seen is not rows:
+            view = bars_of(instrument, timeframe, rows)
+            self._views[venue, instrument, timeframe] = (rows, view)
+        return view
 
     def append_news(self, frame: pd.DataFrame) -> int:
         """Keep headlines (columns `NEWS_COLUMNS`) not yet known by source, title and time."""
-        rows = _checked(frame, "news", NEWS_COLUMNS).drop_duplicates(list(_NEWS_KEY))
-        log = self._news_log()
+        rows = checked_rows(frame, "news", NEWS_COLUMNS).drop_duplicates(list(HEADLINE))
+        log = self._logs.news
         with log.locked():
-            known = pd.MultiIndex.from_frame(log.read()[list(_NEWS_KEY)])
-            fresh = rows[~pd.MultiIndex.from_frame(rows[list(_NEWS_KEY)]).isin(known)]
+            known = pd.MultiIndex.from_frame(log.read()[list(HEADLINE)])
+            fresh = rows[~pd.MultiIndex.from_frame(rows[list(HEADLINE)]).isin(known)]
             log.append(fresh)
         _compact_if_many(log)
         return len(fresh)
 
     def append_macro(self, frame: pd.DataFrame) -> int:
         """Keep values (columns `MACRO_COLUMNS`) that are new or revised for their period."""
-        rows = _checked(frame, "macro", MACRO_COLUMNS)
-        log = self._macro_log()
+        rows = checked_rows(frame, "macro", MACRO_COLUMNS)
+        log = self._logs.macro
         with log.locked():
             fresh = fresh_values(log.read(), rows)
             log.append(fresh)
@@ -157,14 +179,17 @@ class Store:
 
     def news(self, as_of: datetime | None = None) -> pd.DataFrame:
         """Return the headlines known at `as_of`, by the instant they became known."""
-        rows = _known(self._news_log().read(), as_of)
-        order = ["known_at", "published_at", "source", "title"]
-        return rows.sort_values(order, ignore_index=True)[list(NEWS_COLUMNS)]
+        rows = self._logs.news.read()
+        if as_of is not None:
+            return first_known(_known(rows, as_of))[list(NEWS_COLUMNS)]
+        if self._headlines is None or self._headlines[0] is not rows:
+            self._headlines = (rows, first_known(rows)[list(NEWS_COLUMNS)])
+        return self._headlines[1].copy()
 
     def macro(self, as_of: datetime | None = None) -> pd.DataFrame:
         """Return the values known at `as_of`, revisions included, by instant of knowledge."""
-        rows = _known(self._macro_log().read(), as_of)
-        order = ["known_at", "series", "period_at"]
+        rows = _known(self._logs.macro.read(), as_of)
+        order = ["known_at", "series", "period_at", "value"]
         return rows.sort_values(order, ignore_index=True)[list(MACRO_COLUMNS)]
 
     def history(
@@ -174,7 +199,11 @@ class Store:
         timeframe: Timeframe | str,
         as_of: datetime | None = None,
     ) -> History:
-        """Return everything known; each bar from the first venue that has it.
+        """Return everything known; the bars are what the venues agree on (see `consolidate`).
+
+        A venue that quotes another currency counts at its measured basis: by the table of venues,
+        or where it has no bars of BTC/USDT but has of BTC/USD (see `STANDS_FOR`), beside at least
+        one venue with bars of the instrument itself.
 
         Raises
         ------
@@ -182,49 +211,76 @@ class Store:
             If an instrument has no bars at any venue.
         """
         bars: dict[str, Bars] = {}
+        closes: dict[str, pd.DataFrame] = {}
         for name in instruments:
-            parts = [self.bars(venue, name, timeframe, as_of).frame() for venue in venues]
-            rows = pd.concat(parts) if parts else pd.DataFrame()
-            if rows.empty:
+            parts, quotes = self._parts(venues, name, timeframe, as_of)
+            if not parts:
                 raise DataError(
-                    f"store {self._root}",
+                    f"store {self._logs}",
                     f"must hold {timeframe} bars of {name}",
                     f"none at {', '.join(venues)}",
                     "Backfill or import them first.",
                 )
-            first = rows[~rows.index.duplicated(keep="first")].sort_index()
-            bars[name] = Bars.from_frame(name, Timeframe(timeframe), first)
-        return History(bars=bars, news=self.news(as_of), macro=self.macro(as_of))
+            bars[name], apart = self._together(parts, quotes)
+            if len(parts) > 1:
+                closes[name] = apart
+        return History(
+            bars=bars, news=self.news(as_of), macro=self.macro(as_of), venue_closes=closes
+        )
 
     def series(self) -> list[tuple[str, str, Timeframe]]:
         """Return what bars there are: (venue, instrument, timeframe), sorted."""
-        found = sorted((self._root / "bars").glob("*/*/*"))
-        names = [path.relative_to(self._root / "bars").parts for path in found if path.is_dir()]
-        return [(venue, name.replace("-", "/"), Timeframe(frame)) for venue, name, frame in names]
+        return self._logs.series()
 
     def compact(self) -> int:
         """Fold all segments into parquet files; return how many segments there were."""
-        logs = [self._bar_log(*series) for series in self.series()]
-        context = [log for log in (self._news_log(), self._macro_log()) if log.n_segments]
-        return sum(log.compact() for log in (*logs, *context))
+        return sum(log.compact() for log in self._logs)
 
-    def _bar_log(self, venue: str, instrument: str, timeframe: Timeframe) -> SegmentLog:
-        if not venue.replace("_", "").replace("-", "").isalnum():
-            raise DataError("venue", "must be one word", repr(venue), "Write binance.")
-        name = check_instrument(instrument).replace("/", "-")
-        folder = self._root / "bars" / venue / name / timeframe
-        return self._log(folder, _BARS, ("closed_at", "revision"))
+    def _set_aside(
+        self, venue: str, bars: Bars, wrong: Mapping[int, Rule], seen_at: pd.Timestamp
+    ) -> None:
+        rows = bars.frame().reset_index().iloc[list(wrong)]
+        seen_at = max(seen_at, _instant(to_datetime(bars.closed_at[-1])))
+        rows = rows.assign(reason=[str(rule) for rule in wrong.values()], known_at=seen_at)
+        log = self._logs.quarantine(venue, bars.instrument, bars.timeframe)
+        with log.locked():
+            log.append(fresh_refused(log.read(), rows))
+        _compact_if_many(log)
 
-    def _news_log(self) -> SegmentLog:
-        return self._log(self._root / "news", _NEWS, _NEWS_KEY)
+    def _parts(
+        self,
+        venues: Sequence[str],
+        name: str,
+        timeframe: Timeframe | str,
+        as_of: datetime | None,
+    ) -> tuple[dict[str, Bars], dict[str, str]]:
+        # also the quote currency of those that quote another one
+        found = {venue: self.bars(venue, name, timeframe, as_of) for venue in venues}
+        parts = {venue: bars for venue, bars in found.items() if len(bars)}
+        quotes = {venue: quote_at(venue, name) for venue in parts}
+        base, own = name.split("/")
+        for venue in (one for one in venues if parts and one not in parts):
+            for quote in STANDS_FOR.get(own, ()):
+                bars = self.bars(venue, f"{base}/{quote}", timeframe, as_of)
+                if len(bars) and venue not in parts:
+                    parts[venue], quotes[venue] = replace(bars, instrument=name), quote
+        return parts, {venue: quote for venue, quote in quotes.items() if quote != own}
 
-    def _macro_log(self) -> SegmentLog:
-        return self._log(self._root / "macro", _MACRO, (*PERIOD, "known_at"))
+    def _together(
+        self, parts: Mapping[str, Bars], quotes: Mapping[str, str]
+    ) -> tuple[Bars, pd.DataFrame]:
+        # made anew only if bars are new
+        first = next(iter(parts.values()))
+        key = (first.instrument, str(first.timeframe))
+        made = self._joined.get(key)
+        if made is None or not _identical(made[0], parts):
+            made = (parts, consolidate(parts, quotes), closes_by_venue(parts))
+            self._joined[key] = made
+        return made[1], made[2]
 
-    def _log(self, folder: Path, schema: pa.Schema, key: tuple[str, ...]) -> SegmentLog:
-        if folder not in self._logs:
-            self._logs[folder] = SegmentLog(folder, schema, key)
-        return self._logs[folder]
+
+def _identical(left: Mapping[str, Bars], right: Mapping[str, Bars]) -> bool:
+    return list(left) == list(right) and all(left[name] is right[name] for name in left)
 
 
 def _compact_if_many(log: SegmentLog) -> None:
@@ -238,28 +294,3 @@ def _instant(instant: datetime) -> pd.Timestamp:
 
 def _known(rows: pd.DataFrame, as_of: datetime | None) -> pd.DataFrame:
     return rows if as_of is None else rows[rows["known_at"] <= _instant(as_of)]
-
-
-def _checked(frame: pd.DataFrame, kind: str, columns: Sequence[str]) -> pd.DataFrame:
-    missing = [name for name in columns if name not in frame.columns]
-    if missing:
-        raise DataError(
-            f"{kind} rows", f"must have {', '.join(columns)}", f"no {', '.join(missing)}", "Add it."
-        )
-    rows = frame[list(columns)].reset_index(drop=True)
-    rows = rows.astype(_kinds(columns))
-    number = "score" if kind == "news" else "value"
-    wrong = rows.index[~np.isfinite(rows[number]) | rows["known_at"].isna()]
-    if len(wrong):
-        raise DataError(
-            f"{kind} row {wrong[0]}",
-            f"must have a finite {number} and a known_at",
-            rows.loc[wrong[0], number],
-            "Leave the row out: missing is missing.",
-        )
-    return rows
-
-
-def _kinds(columns: Sequence[str]) -> Mapping[str, str]:
-    kinds = {name: _KIND_OF_INSTANT for name in columns if name.endswith("_at")}
-    return kinds | {name: "float64" for name in columns if name in ("score", "value")}

@@ -18,6 +18,7 @@ __all__ = [
     "Venue",
     "is_local",
     "open_driver",
+    "quote_at",
     "raw_rows",
     "refuse_no_markets",
     "translated",
@@ -156,6 +157,18 @@ def venue_named(name: str) -> Venue:
         known = ", ".join(sorted(VENUES))
         raise ConfigError("exchange", f"must be one of {known}", repr(name), "Choose one of them.")
     return VENUES[name]
+
+
+def quote_at(venue: str, instrument: str) -> str:
+    """Return the currency in which bars of `instrument` filed under `venue` are quoted.
+
+    Examples
+    --------
+    >>> quote_at("kraken", "BTC/USDT"), quote_at("recorded", "BTC/USDT")
+    ('USD', 'USDT')
+    """
+    known = VENUES.get(venue)
+    return (known.symbol(instrument) if known else instrument).split("/")[1]
 
 
 def open_driver(venue: Venue, url: str | None, timeout_s: float) -> Any:

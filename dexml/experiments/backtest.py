@@ -18,11 +18,13 @@ from dexml.domain import Bar, Bars, Fill, Intent, Signal
 from dexml.errors import DataError
 from dexml.events import (
     Action,
+    BarsClosed,
     Command,
     Decision,
     EquityMarked,
     Event,
     Filled,
+    HealthChanged,
     OrderFailed,
     Trade,
 )
@@ -69,6 +71,11 @@ class BacktestReport:
 class LocalHost:
     """A host in one process: holds the state, applies `step`, fills through a broker.
 
+    Parameters
+    ----------
+    health : sequence of HealthChanged
+        What the kernel hears of the data's health at the closes that they name.
+
     Attributes
     ----------
     state : State
@@ -76,13 +83,24 @@ class LocalHost:
         Everything heard and answered, in order, if `keep_journal`.
     """
 
-    def __init__(self, state: State, broker: Broker, *, keep_journal: bool = False) -> None:
+    def __init__(
+        self,
+        state: State,
+        broker: Broker,
+        *,
+        keep_journal: bool = False,
+        health: Sequence[HealthChanged] = (),
+    ) -> None:
         self.state, self.broker, self.keep_journal = state, broker, keep_journal
+        self._health = tuple(health)
         self.journal: list[tuple[Event, list[Command]]] = []
         self.fills: list[Fill] = []
 
     def decide(self, event: Event) -> list[Command]:
-        """Let the kernel hear `event`."""
+        """Let the kernel hear `event`; at a close, what is known of the data's health first."""
+        if isinstance(event, BarsClosed):
+            for told in (one for one in self._health if one.at == event.at):
+                self.decide(told)
         self.state, commands = step(self.state, event)
         if self.keep_journal:
             self.journal.append((event, commands))

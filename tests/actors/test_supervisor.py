@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from ray.exceptions import ActorDiedError, GetTimeoutError
 
@@ -19,13 +20,16 @@ from dexml.costs import CostConfig
 from dexml.data.context import ContextReport
 from dexml.domain import Signal
 from dexml.errors import DataError, EnvironmentRefused
+from dexml.events import HealthChanged
 from dexml.execution.paper import PaperBroker
+from dexml.experiments.backtest import LocalHost, backtest
 from dexml.experiments.replay import replay_run
 from dexml.experiments.sources import bar_sets
 from dexml.ledger import Ledger
-from dexml.records import encode
+from dexml.records import decode_event, decode_state, encode
 from dexml.simulation.market import MarketConfig, plant
 from dexml.state import KernelConfig
+from dexml.status import status_lines, status_of
 from dexml.system import initial_state, warm_up
 
 NAMES = ("BTC/USDT", "ETH/USDT")
@@ -62,13 +66,15 @@ class Part:
 
 
 class Forecaster(Part):
+    unwell: tuple[tuple[str, str], ...] = ()
+
     def forecast(self, closed_at: Any) -> Any:
         bars = next(bars for bars in SETS if bars[0].closed_at == closed_at)
         said = [
             Signal(instrument=b.instrument, closed_at=closed_at, probability=0.9, members=())
             for b in bars
         ]
-        self.answer = Forecasts(bars=bars, signals=tuple(said))
+        self.answer = Forecasts(bars=bars, signals=tuple(said), unwell=self.unwell)
         return self.poll()
 
 
@@ -120,9 +126,9 @@ class Rig:
             self.supervisor.cycle(SETS[self.row][0].closed_at)
             self.row += 1
 
-    def alerts(self) -> list[str]:
+    def alerts(self, subject: str = "part_changed") -> list[str]:
         rows = self.ledger.alerts(RUN)
-        return [row["text"] for row in rows if row["subject"] == "part_changed"]
+        return [row["text"] for row in rows if row["subject"] == subject]
 
     def decided(self) -> int:
         return len(self.ledger.decisions(RUN))
@@ -206,6 +212,74 @@ def test_without_forecasts_nothing_is_decided_and_the_loop_lives(rig: Rig) -> No
     rig.seconds += BACK_OFF_S
     rig.live(2)
     assert rig.decided() == 2 * len(NAMES)
+
+
+def test_an_instrument_in_quarantine_takes_no_new_risk_until_it_is_fit_again(rig: Rig) -> None:
+    forecaster = rig.parts["forecast"]
+    assert isinstance(forecaster, Forecaster)
+    forecaster.unwell = (("ETH/USDT", "price jump"),)
+    rig.live(3)
+    by_name = _reasons(rig)
+    assert by_name["ETH/USDT"] == ["data"] * 3
+    assert "data" not in by_name["BTC/USDT"]
+    assert rig.alerts("health_changed") == ["ETH/USDT takes no new risk: price jump."]
+    shown = status_of(rig.ledger, RUN)
+    assert shown["quarantine"] == {"ETH/USDT": "ETH/USDT takes no new risk: price jump."}
+    assert "quarantine: ETH/USDT takes no new risk: price jump." in status_lines(shown)
+    forecaster.unwell = ()
+    rig.live(2)
+    assert "data" not in _reasons(rig)["ETH/USDT"][3:]
+    assert rig.alerts("health_changed")[1:] == ["ETH/USDT is fit again: its bars are whole again."]
+    assert status_of(rig.ledger, RUN)["quarantine"] == {}
+    assert replay_run(rig.ledger, RUN).identical
+
+
+def test_a_new_supervisor_knows_who_was_in_quarantine(rig: Rig) -> None:
+    forecaster = rig.parts["forecast"]
+    assert isinstance(forecaster, Forecaster)
+    forecaster.unwell = (("BTC/USDT", "no bar"),)
+    rig.live(1)
+    forecaster.unwell = ()
+    successor = Supervisor(RUN, rig.ledger, rig.call, now=lambda: rig.seconds)
+    for name, owner in (rig.owners | rig.parts).items():
+        successor.add(Member(name=name, handle=owner))
+    rig.supervisor = successor
+    rig.live(1)
+    assert len(rig.alerts("health_changed")) == 2
+
+
+def test_while_nothing_is_wrong_nobody_speaks_of_health(rig: Rig) -> None:
+    rig.live(5)
+    assert not [row for row in rig.ledger.events(RUN) if '"health_changed"' in row.event]
+
+
+def test_a_backtest_that_hears_of_the_quarantine_decides_the_same(rig: Rig) -> None:
+    forecaster = rig.parts["forecast"]
+    assert isinstance(forecaster, Forecaster)
+    began = rig.ledger.run(RUN)
+    assert began is not None
+    forecaster.unwell = (("ETH/USDT", "exchanges disagree"),)
+    rig.live(2)
+    forecaster.unwell = ()
+    rig.live(1)
+    heard = [decode_event(row.event) for row in rig.ledger.events(RUN)]
+    health = [event for event in heard if isinstance(event, HealthChanged)]
+    state = decode_state(began["config"]["initial_state"])
+    told, deaf = (LocalHost(state, PaperBroker(CostConfig()), health=one) for one in (health, []))
+    bars = {name: one.take(slice(FIRST, FIRST + 3)) for name, one in MARKET.history.bars.items()}
+    index = pd.MultiIndex.from_product([[b[0].closed_at for b in SETS[FIRST : FIRST + 3]], NAMES])
+    signals = pd.DataFrame({"probability": 0.9}, index=index)
+    lived = _reasons(rig)
+    for host, same in ((told, True), (deaf, False)):
+        report = backtest(bars, signals, state.config, host=host)
+        again = [str(d.reason) for d in report.decisions if d.instrument == "ETH/USDT"]
+        assert (again == lived["ETH/USDT"]) is same
+    assert lived["ETH/USDT"] == ["data", "data", "edge"]
+
+
+def _reasons(rig: Rig) -> dict[str, list[str]]:
+    rows = rig.ledger.decisions(RUN)
+    return {name: [row["reason"] for row in rows if row["instrument"] == name] for name in NAMES}
 
 
 def test_without_the_owner_of_the_book_the_loop_ends(rig: Rig) -> None:

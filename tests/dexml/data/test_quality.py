@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dexml.data.quality import Fault, check_rows, gaps
-from dexml.domain import Timeframe
+from dexml.data.quality import SPIKE_WINDOW, Fault, Rule, check_rows, gaps, suspects
+from dexml.domain import Bars, Timeframe
 
 
 def sound(n_rows: int = 40) -> pd.DataFrame:
@@ -26,18 +26,20 @@ def faults(frame: pd.DataFrame, now: datetime | None = None) -> list[Fault]:
 @pytest.mark.parametrize(
     ("column", "value", "reason"),
     [
-        ("close", np.nan, "not a number"),
-        ("volume", np.inf, "not a number"),
-        ("volume", -1.0, "volume below 0"),
-        ("low", 0.0, "price not positive"),
-        ("open", -5.0, "price not positive"),
-        ("high", 50.0, "high or low"),
-        ("low", 400.0, "high or low"),
-        ("high", 100_000.0, "price jump"),
-        ("low", 0.5, "price jump"),
+        ("close", np.nan, Rule.NUMBER),
+        ("volume", np.inf, Rule.NUMBER),
+        ("volume", -1.0, Rule.VOLUME),
+        ("low", 0.0, Rule.PRICE),
+        ("open", -5.0, Rule.PRICE),
+        ("high", 50.0, Rule.RANGE),
+        ("low", 400.0, Rule.RANGE),
+        ("high", 100_000.0, Rule.JUMP),
+        ("low", 0.5, Rule.JUMP),
     ],
 )
-def test_a_bad_number_is_named_and_its_row_left_out(column: str, value: float, reason: str) -> None:
+def test_a_bad_number_is_named_and_its_row_left_out(
+    column: str, value: float, reason: Rule
+) -> None:
     frame = sound()
     frame.iloc[7, list(frame.columns).index(column)] = value
     checked = check_rows("BTC/USDT", Timeframe.H1, frame)
@@ -49,30 +51,33 @@ def test_a_bad_number_is_named_and_its_row_left_out(column: str, value: float, r
 def test_a_bar_a_thousand_times_too_high_is_a_jump_even_in_the_first_row() -> None:
     frame = sound()
     frame.iloc[0, :4] *= 1_000
-    assert faults(frame) == [Fault(0, "price jump")]
+    assert faults(frame) == [Fault(0, Rule.JUMP)]
 
 
 def test_seconds_read_as_milliseconds_are_refused() -> None:
     frame = sound(3)
     frame.index = pd.to_datetime([1_700_000_000] * 3, unit="ms", utc=True)
-    assert {fault.reason for fault in faults(frame)} == {"before there were coins"}
+    assert {fault.reason for fault in faults(frame)} == {Rule.SECONDS}
+    frame.index = pd.to_datetime(["1999-12-31"] * 3, utc=True)
+    assert {fault.reason for fault in faults(frame)} == {Rule.EARLY}
 
 
 def test_bars_of_the_future_are_refused() -> None:
-    assert faults(sound(3), now=datetime(2024, 1, 1, 1, tzinfo=UTC)) == [Fault(2, "in the future")]
+    assert faults(sound(3), now=datetime(2024, 1, 1, 1, tzinfo=UTC)) == [Fault(2, Rule.FUTURE)]
 
 
 def test_disorder_is_sorted_and_repeats_are_left_out() -> None:
     frame = sound(4).iloc[[2, 0, 1, 1, 3]]
     checked = check_rows("BTC/USDT", Timeframe.H1, frame)
-    assert checked.faults == [Fault(3, "repeated stamp")]
+    assert checked.faults == [Fault(3, Rule.REPEAT)]
+    assert checked.n_disordered == 1
     assert checked.bars.frame().index.is_monotonic_increasing
 
 
 def test_a_frozen_feed_is_seen_but_hours_without_trades_are_not() -> None:
     frame = sound(5)
     frame.iloc[3] = frame.iloc[2]
-    assert faults(frame) == [Fault(3, "copy of the bar before")]
+    assert faults(frame) == [Fault(3, Rule.FROZEN)]
     frame.iloc[2:4, 4] = 0.0
     assert faults(frame) == []
 
@@ -92,3 +97,56 @@ def test_whatever_comes_in_only_sound_bars_come_out(rows: list[tuple[float, ...]
     frame.index = pd.date_range("2024-01-01", periods=len(rows), freq="h", tz="UTC")
     checked = check_rows("BTC/USDT", Timeframe.H1, frame)
     assert len(checked.bars) + len(checked.faults) == len(rows)
+
+
+def bars_of(frame: pd.DataFrame) -> Bars:
+    return Bars.from_frame("BTC/USDT", Timeframe.H1, frame)
+
+
+def test_what_came_before_tells_a_jump_and_a_frozen_feed() -> None:
+    frame = sound(30)
+    frame.iloc[20, :4] *= 1_000
+    frame.iloc[23] = frame.iloc[22]
+    frame.iloc[24, :4] /= 1_000
+    past, given = bars_of(frame.iloc[:18]), bars_of(frame.iloc[18:])
+    assert suspects(past, given) == {2: Rule.JUMP, 5: Rule.FROZEN, 6: Rule.JUMP}
+
+
+def test_the_first_bar_of_a_series_is_believed_and_its_copy_is_not() -> None:
+    frame = sound(2)
+    frame.iloc[1] = frame.iloc[0]
+    nothing = bars_of(frame.iloc[:0])
+    assert suspects(nothing, bars_of(frame.iloc[:1])) == {}
+    assert suspects(nothing, bars_of(frame)) == {1: Rule.FROZEN}
+
+
+def test_a_wild_first_bar_does_not_turn_the_true_ones_away() -> None:
+    frame = sound(40)
+    frame.iloc[0, :4] *= 1_000
+    frame.iloc[20, :4] *= 1_000
+    assert suspects(bars_of(frame.iloc[:0]), bars_of(frame)) == {20: Rule.JUMP}
+
+
+def test_what_came_before_a_month_of_silence_says_nothing_any_more() -> None:
+    frame = sound(40)
+    frame.iloc[20:, :4] *= 100
+    assert set(suspects(bars_of(frame.iloc[:0]), bars_of(frame))) == set(range(20, 40))
+    frame.index = frame.index[:20].append(frame.index[20:] + pd.Timedelta("31d"))
+    assert suspects(bars_of(frame.iloc[:0]), bars_of(frame)) == {}
+
+
+@given(st.lists(st.sampled_from([1.0, 1.1, 0.9, 1_000.0, 0.001]), min_size=1, max_size=25))
+def test_a_row_is_judged_alike_whether_it_came_alone_or_with_others(factors: list[float]) -> None:
+    frame = sound(len(factors))
+    frame.iloc[:, :4] = 100.0 * np.array(factors)[:, None]
+    together = suspects(bars_of(frame.iloc[:0]), bars_of(frame))
+    believed: list[int] = []
+    alone: dict[int, Rule] = {}
+    for row in range(len(frame)):
+        past = bars_of(frame.iloc[believed[-SPIKE_WINDOW:]])
+        found = suspects(past, bars_of(frame.iloc[[row]]))
+        if found:
+            alone[row] = found[0]
+        else:
+            believed.append(row)
+    assert together == alone

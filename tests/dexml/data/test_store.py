@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,10 +14,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dexml.data.segments import write_durably
+from dexml.data.folders import write_durably
+from dexml.data.health import unwell
 from dexml.data.store import COMPACT_AT, Store
 from dexml.domain import Bars, Timeframe
 from dexml.errors import DataError, EnvironmentRefused
+from dexml.simulation.market import MarketConfig, plant
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = "bars/binance/BTC-USDT/1h"
@@ -47,6 +50,14 @@ def test_appending_twice_changes_nothing(tmp_path: Path) -> None:
     assert store.append_bars("binance", make(12)) == 2
     assert store.append_bars("binance", make(12)) == 0
     assert same(Store(tmp_path).bars("binance", "BTC/USDT", "1h"), make(12))
+
+
+def test_no_bars_are_no_news(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.append_bars("binance", make(0)) == 0
+    store.append_bars("binance", make(3))
+    assert store.append_bars("binance", make(0)) == 0
+    assert same(store.bars("binance", "BTC/USDT", "1h"), make(3))
 
 
 def test_bars_may_come_in_any_order(tmp_path: Path) -> None:
@@ -138,19 +149,100 @@ def test_damage_in_the_middle_is_an_error_that_names_the_file(tmp_path: Path) ->
         Store(tmp_path).bars("binance", "BTC/USDT", "1h")
 
 
-def test_the_first_venue_that_has_a_bar_gives_it(tmp_path: Path) -> None:
+def test_a_history_holds_what_the_venues_agree_on_and_the_close_at_each(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.append_bars("binance", make(2))
-    store.append_bars("kraken", make(4, price=500.0))
-    history = store.history(["binance", "kraken"], ["BTC/USDT"], "1h")
-    assert history.bars["BTC/USDT"].close.tolist() == [100.0, 101.0, 502.0, 503.0]
+    store.append_bars("recorded", make(4, price=500.0))
+    history = store.history(["binance", "recorded"], ["BTC/USDT"], "1h")
+    assert history.bars["BTC/USDT"].close.tolist() == [300.0, 301.0, 502.0, 503.0]
+    closes = history.venue_closes["BTC/USDT"]
+    assert closes["recorded"].tolist() == [500.0, 501.0, 502.0, 503.0]
+    assert closes["binance"].isna().tolist() == [False, False, True, True]
     assert history.news.empty
     with pytest.raises(DataError, match="must hold 1h bars of ETH/USDT"):
         store.history(["binance"], ["ETH/USDT"], "1h")
     assert store.series() == [
         ("binance", "BTC/USDT", Timeframe.H1),
-        ("kraken", "BTC/USDT", Timeframe.H1),
+        ("recorded", "BTC/USDT", Timeframe.H1),
     ]
+
+
+def test_exchanges_that_serve_one_market_give_that_market_to_the_bit(tmp_path: Path) -> None:
+    market = plant(MarketConfig(n_bars=900)).history.bars
+    store = Store(tmp_path)
+    for bars in market.values():
+        for venue, first in (("coinbaseexchange", 0), ("binance", 100), ("kraken", 180)):
+            store.append_bars(venue, bars.take(slice(first, None)))
+    venues = ["binance", "kraken", "coinbaseexchange"]
+    history = store.history(venues, list(market), "1h")
+    for name, bars in market.items():
+        assert same(history.bars[name], bars)
+    assert unwell(history, market["BTC/USDT"].closed_at[-1]) == {}
+
+
+def test_one_venue_passes_untouched_and_tells_no_closes_apart(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.append_bars("binance", make(5))
+    history = store.history(["binance", "kraken"], ["BTC/USDT"], "1h")
+    assert same(history.bars["BTC/USDT"], make(5))
+    assert history.venue_closes == {}
+
+
+def test_a_history_follows_what_is_appended_and_reads_as_of_any_instant(tmp_path: Path) -> None:
+    writer, reader = Store(tmp_path), Store(tmp_path)
+    venues = ["binance", "kraken"]
+    for venue in venues:
+        writer.append_bars(venue, make(3))
+    assert len(reader.history(venues, ["BTC/USDT"], "1h").bars["BTC/USDT"]) == 3
+    writer.append_bars("kraken", make(1, start=3))
+    early = reader.history(venues, ["BTC/USDT"], "1h", as_of=datetime(2024, 1, 1, 2, tzinfo=UTC))
+    assert same(early.bars["BTC/USDT"], make(2))
+    assert same(reader.history(venues, ["BTC/USDT"], "1h").bars["BTC/USDT"], make(4))
+
+
+def test_dollars_and_tethers_are_never_silently_the_same(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    dollars = replace(make(30, price=99.0), instrument="BTC/USD", volume=np.full(30, 9.0))
+    store.append_bars("bitstamp", dollars)
+    with pytest.raises(DataError, match="must hold 1h bars of BTC/USDT"):
+        store.history(["bitstamp"], ["BTC/USDT"], "1h")
+    store.append_bars("binance", make(30))
+    history = store.history(["binance", "bitstamp"], ["BTC/USDT"], "1h")
+    # as much as the last 24 closes say a dollar is worth in tethers
+    away = history.bars["BTC/USDT"].close / make(30).close - 1
+    assert np.abs(away).max() < 0.002
+    assert history.venue_closes["BTC/USDT"]["bitstamp"].tolist() == dollars.close.tolist()
+
+
+def test_a_bar_that_cannot_be_is_put_in_quarantine_with_its_reason(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.append_bars("binance", make(9))
+    wild = make(1, start=9, price=100_000.0)
+    copy = replace(make(1, start=8), closed_at=make(1, start=10).closed_at)
+    for _ in range(2):
+        assert store.append_bars("binance", wild) == 0
+        assert store.append_bars("binance", copy) == 0
+    assert same(store.bars("binance", "BTC/USDT", "1h"), make(9))
+    for one in (store, Store(tmp_path)):
+        refused = one.quarantine("binance", "BTC/USDT", "1h")
+        assert refused["reason"].tolist() == ["price jump", "copy of the bar before"]
+        assert refused["close"].tolist() == [100_009.0, 108.0]
+        assert refused["known_at"].tolist() == refused["closed_at"].tolist()
+    reasons = store.refused(["kraken", "binance"], "BTC/USDT", "1h")
+    assert reasons == {wild.closed_at[0]: "price jump", copy.closed_at[0]: "copy of the bar before"}
+    assert store.compact() == 3
+
+
+def test_after_a_frozen_or_wild_feed_the_true_bars_take_their_place(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.append_bars("binance", make(9))
+    assert store.append_bars("binance", make(2, start=9, price=100_000.0)) == 0
+    frozen = make(1, start=8)
+    store.append_bars("binance", replace(frozen, closed_at=make(1, start=11).closed_at))
+    assert store.append_bars("binance", make(6, start=7)) == 4
+    assert same(store.bars("binance", "BTC/USDT", "1h"), make(13))
+    last = make(13).closed_at[-1].astype("datetime64[us]").item().replace(tzinfo=UTC)
+    assert same(store.bars("binance", "BTC/USDT", "1h", as_of=last), make(13))
 
 
 def news(n_rows: int) -> pd.DataFrame:
