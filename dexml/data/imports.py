@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from dexml.data.bar_tables import BarOptions, parse_bars, reasons
+from dexml.data.quality import Rule
 from dexml.data.tables import ENDINGS, read_table
 from dexml.domain import Bars, Timeframe
 from dexml.errors import DataError, DexmlError, UsageError
@@ -17,6 +19,7 @@ from dexml.errors import DataError, DexmlError, UsageError
 __all__ = ["FileReport", "Imported", "common_range", "import_bars", "read_bars"]
 
 
+_HARMLESS = (Rule.REPEAT, Rule.FROZEN)
 _TABLES = tuple(ending for ending in ENDINGS if ending != ".json")
 
 
@@ -30,6 +33,8 @@ class FileReport:
         Instruments, timeframe, time column and range; empty if the file was refused.
     rows, refused : int
         Rows kept and rows left out; a file that is no table counts as one.
+    unsound : int
+        Rows left out that were neither repeated nor copies of the bar before.
     stored : int
         Rows that the store did not have.
     reason : str
@@ -40,6 +45,7 @@ class FileReport:
     understood_as: str = ""
     rows: int = 0
     refused: int = 0
+    unsound: int = 0
     stored: int = 0
     reason: str = ""
 
@@ -52,9 +58,26 @@ class Imported:
     files: tuple[FileReport, ...]
 
 
-def read_bars(paths: str | Path | Sequence[str | Path]) -> dict[str, Bars]:
-    """Return the bars of files or folders by instrument; see `import_bars`."""
-    return import_bars(paths).bars
+def read_bars(
+    paths: str | Path | Sequence[str | Path], now: datetime | None = None
+) -> dict[str, Bars]:
+    """Return the bars of files or folders by instrument; see `import_bars`.
+
+    Raises
+    ------
+    DataError
+        Also if a bar is lost because its row is unsound: whoever learns from bars must not pass
+        over that in silence. Repeated rows and copies of the bar before are left out.
+    """
+    read = import_bars(paths, now=now)
+    for report in (one for one in read.files if one.unsound):
+        raise DataError(
+            f"file {report.file}",
+            "must have sound rows only",
+            f"{report.unsound} unsound ({report.reason})",
+            "Correct those rows or take them out of the file.",
+        )
+    return read.bars
 
 
 def import_bars(
@@ -62,6 +85,7 @@ def import_bars(
     *,
     timeframe: Timeframe | None = None,
     strict: bool = True,
+    now: datetime | None = None,
 ) -> Imported:
     """Read bars stamped with their open, and stamp them with their close.
 
@@ -73,6 +97,8 @@ def import_bars(
         By default the commonest step between rows.
     strict : bool
         Raise at the first file that cannot be used, instead of reporting it.
+    now : datetime, optional
+        Bars that close later are unsound.
 
     Raises
     ------
@@ -86,7 +112,7 @@ def import_bars(
     reports = []
     for file in _files(paths):
         try:
-            found, report = _read_file(file, timeframe)
+            found, report = _read_file(file, BarOptions(timeframe=timeframe, now=now))
             bars = _merged(bars, found, file)
         except DexmlError as error:
             if strict:
@@ -114,10 +140,14 @@ def common_range(bars: Mapping[str, Bars]) -> dict[str, Bars]:
         raise DataError(
             f"bars of {last_start} and {first_end}",
             "must overlap in time",
-            f"{last_start} from {start:.16}, {first_end} until {end:.16}".replace("T", " "),
+            f"{last_start} from {_minute(start)}, {first_end} until {_minute(end)}",
             "Leave one of them out.",
         )
     return {name: _between(one, start, end) for name, one in full.items()}
+
+
+def _minute(instant: np.datetime64) -> str:
+    return f"{pd.Timestamp(instant):%Y-%m-%d %H:%M}"
 
 
 def _between(bars: Bars, start: np.datetime64, end: np.datetime64) -> Bars:
@@ -143,13 +173,14 @@ def _files(paths: str | Path | Sequence[str | Path]) -> Iterator[Path]:
         yield from inside
 
 
-def _read_file(file: Path, timeframe: Timeframe | None) -> tuple[Mapping[str, Bars], FileReport]:
-    parsed = parse_bars(file, read_table(file), BarOptions(timeframe=timeframe))
+def _read_file(file: Path, options: BarOptions) -> tuple[Mapping[str, Bars], FileReport]:
+    parsed = parse_bars(file, read_table(file), options)
     report = FileReport(
         file=str(file),
         understood_as=parsed.understood_as,
         rows=sum(len(one) for one in parsed.bars.values()),
         refused=len(parsed.faults),
+        unsound=sum(fault.reason not in _HARMLESS for fault in parsed.faults),
         reason=", ".join(filter(None, (reasons(parsed.faults), *parsed.notes))),
     )
     return parsed.bars, report

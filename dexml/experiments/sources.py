@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from dexml.clock import SystemClock
 from dexml.data.imports import common_range, read_bars
 from dexml.domain import Bar, Bars, History, check_instrument
 from dexml.errors import DataError, UsageError
@@ -85,7 +86,7 @@ def shared_bars(paths: tuple[Path, ...], symbols: tuple[str, ...]) -> dict[str, 
     DataError
         If a file cannot be used, or the instruments share no time or no timeframe.
     """
-    bars = read_bars(paths)
+    bars = read_bars(paths, SystemClock().now())
     missing = [name for name in symbols if name not in bars]
     if missing:
         raise UsageError(

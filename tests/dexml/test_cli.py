@@ -140,6 +140,24 @@ def _many_negative(folder: Path) -> Path:
     return _write(folder, "BTCUSDT.parquet", frame)
 
 
+def _one_nan(folder: Path) -> Path:
+    frame = hourly(LONG_ENOUGH)
+    frame.loc[700, "close"] = float("nan")
+    return _write(folder, "BTCUSDT.parquet", frame)
+
+
+def _one_negative(folder: Path) -> Path:
+    frame = hourly(LONG_ENOUGH)
+    frame.loc[700, "low"] *= -1
+    return _write(folder, "BTCUSDT.parquet", frame)
+
+
+def _from_the_future(folder: Path) -> Path:
+    frame = hourly(LONG_ENOUGH)
+    frame["timestamp"] += pd.Timedelta(days=20_000)
+    return _write(folder, "BTCUSDT.parquet", frame)
+
+
 def _too_short(folder: Path) -> Path:
     return _write(folder, "BTCUSDT.parquet", hourly(400))
 
@@ -168,10 +186,21 @@ def _nameless(folder: Path) -> Path:
         (_empty_folder, 2, "must hold parquet or CSV files"),
         (_no_volume, 3, "must have the column volume"),
         (_no_rows, 3, "must have rows"),
-        (_apart_in_time, 3, "must overlap in time"),
+        (
+            _apart_in_time,
+            3,
+            "must overlap in time, was ETH/USDT from 2026-06-19 01:00, BTC/USDT until",
+        ),
         (_contradicting, 3, "must agree with the files before it"),
         (_many_nan, 3, "first in row 100"),
         (_many_negative, 3, "first in row 100"),
+        (
+            _one_nan,
+            3,
+            "must have sound rows only, was 1 unsound (not a number: 1, first in row 700)",
+        ),
+        (_one_negative, 3, "was 1 unsound (price not positive: 1, first in row 700)"),
+        (_from_the_future, 3, "in the future"),
         (_too_short, 2, "must have 1163 in common"),
         (_daily, 3, "must be hourly in the demo, was 1d"),
         (_two_timeframes, 3, "must be of one timeframe"),
