@@ -114,12 +114,12 @@ def test_an_entry_that_takes_the_book_over_its_value_at_risk_is_refused(
     assert {d.reason for d in said[entered:]} <= {Reason.RISK}
 
 
-def test_buys_of_one_close_share_the_cash_and_leave_the_gas_of_every_swap() -> None:
+def test_buys_of_one_close_share_the_cash_and_keep_the_gas_of_a_sale() -> None:
     start = warmed(BOLD, cash=5_000)
     state, commands = step(start, close_of(NOW, dict.fromkeys(NAMES, 0.97)))
     first, second = orders(commands).values()
     assert first.amount_in > Decimal(2_500) > second.amount_in
-    # two swaps of each of the two positions cost 5 cents; the last sale pays from its proceeds
+    # a swap costs 5 cents: two buys, and the first of the sales
     assert first.amount_in + second.amount_in == Decimal(5_000) - 3 * Decimal("0.05")
     assert decisions(commands)[SOL].reason is Reason.RISK
     assert filled(filled(state, first), second).cash == Decimal("0.05")
