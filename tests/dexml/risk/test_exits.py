@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dexml.events import Reason
-from dexml.risk.exits import Direction, ExitConfig, exit_reason, levels, trailed
+from dexml.risk.exits import Direction, ExitConfig, Levels, exit_reason, levels, trailed
 
 SIDES = st.sampled_from([1, -1])
 PRICES = st.floats(10, 1_000)
@@ -34,3 +34,14 @@ def test_a_trailing_stop_never_moves_back(
         moved = trailed(stop, best, atr, ExitConfig(), side)
         assert side * (moved - stop) >= 0
         stop = moved
+
+
+def test_a_trailing_stop_is_two_atr_behind_the_best_price() -> None:
+    assert trailed(96.0, 110.0, 2.0, ExitConfig()) == 106.0
+    assert trailed(104.0, 90.0, 2.0, ExitConfig(), -1) == 94.0
+
+
+def test_a_price_at_which_both_exits_are_touched_is_a_stop() -> None:
+    # a trailed stop passes the take profit when the range has shrunk since the entry
+    assert exit_reason(104.5, Levels(stop=105.0, take_profit=104.0)) is Reason.STOP
+    assert exit_reason(95.5, Levels(stop=95.0, take_profit=96.0), -1) is Reason.STOP

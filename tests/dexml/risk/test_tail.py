@@ -28,6 +28,15 @@ def test_the_forecast_covers_95_percent_when_volatility_moves() -> None:
     assert 0.035 < np.mean(beyond) < 0.072
 
 
+def test_a_shock_is_measured_by_the_calm_before_it_and_not_by_itself() -> None:
+    # 19 bars of silence, then a loss of 1%: the variance is 1/20 of its square before, decays by d
+    # with each bar, and learns of the loss only after the loss was divided by it
+    d = 0.97
+    before, after = d**19 / 20, d**20 / 20 + (1 - d)
+    tail = tail_risk([0.0] * 19 + [-0.01], bars_per_day=1, decay=d)
+    assert tail.value_at_risk == pytest.approx(0.01 * sqrt(after / before))
+
+
 def test_losses_are_positive_and_a_riskless_book_has_none() -> None:
     assert tail_risk([0.0] * 30, bars_per_day=24).value_at_risk == 0
     assert tail_risk([0.01] * 30, bars_per_day=24).value_at_risk == 0

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from math import fsum, sqrt
+
+import pytest
+
+from dexml.cycle import run_bar
+from dexml.domain import Bar, Fill, Intent, Signal
+from dexml.events import (
+    Action,
+    BarsClosed,
+    Command,
+    Decision,
+    Event,
+    Filled,
+    OrderFailed,
+    PricesSeen,
+    Reason,
+    Trade,
+)
+from dexml.execution.paper import PaperBroker
+from dexml.risk.exits import Levels
+from dexml.risk.limits import LimitConfig
+from dexml.risk.sizing import SizingConfig
+from dexml.state import KernelConfig, Position, State
+from dexml.system import initial_state, step, warm_up
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+BTC, ETH, SOL = NAMES = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
+NOW = 40  # the first bar set that is decided
+LOOSE = LimitConfig(value_at_risk=0.99, weight=0.99)
+ONE_DAY_LOSS = (1 - 100 / 101) * sqrt(24)  # one-day 95% VaR of the market below, per unit of weight
+BOLD = KernelConfig(limits=LOOSE, sizing=SizingConfig(kelly_cap=1.0))
+
+
+def price(hour: int) -> float:
+    return 100.0 if hour % 2 else 101.0
+
+
+def bars(hour: int, close: float) -> tuple[Bar, ...]:
+    shape = {"open": close, "high": close + 1.0, "low": close - 1.0, "close": close}
+    at = START + hour * HOUR
+    return tuple(Bar(instrument=name, closed_at=at, volume=1.0, **shape) for name in NAMES)
+
+
+def close_of(hour: int, said: Mapping[str, float], close: float | None = None) -> BarsClosed:
+    at = START + hour * HOUR
+    signals = tuple(Signal(instrument=n, closed_at=at, probability=p) for n, p in said.items())
+    return BarsClosed(at=at, bars=bars(hour, close or price(hour)), signals=signals)
+
+
+def warmed(config: KernelConfig, cash: int = 10_000) -> State:
+    """Return a state that heard every instrument move by 1% up and down, hour by hour."""
+    state = initial_state("run", config, NAMES, Decimal(cash))
+    return warm_up(state, [bars(hour, price(hour)) for hour in range(NOW)])
+
+
+def holding(state: State, name: str, weight: float) -> State:
+    """Return the state with `weight` of its equity in one instrument, bought at the last close."""
+    book = state.book(name)
+    assert book is not None
+    paid = state.cash * Decimal(repr(weight))
+    position = Position(
+        quantity=paid / Decimal(repr(price(NOW - 1))),
+        paid=paid,
+        entered_at=START + (NOW - 1) * HOUR,
+        best=price(NOW - 1),
+        exits=Levels(stop=1.0, take_profit=1_000.0),
+    )
+    return replace(state.having(replace(book, position=position)), cash=state.cash - paid)
+
+
+def decisions(commands: list[Command]) -> dict[str, Decision]:
+    return {item.instrument: item for item in commands if isinstance(item, Decision)}
+
+
+def orders(commands: list[Command]) -> dict[str, Intent]:
+    return {item.intent.instrument: item.intent for item in commands if isinstance(item, Trade)}
+
+
+def swapped(state: State, intent: Intent) -> Fill:
+    broker = PaperBroker(state.config.costs)
+    fill = broker.execute(intent, intent.reference_price, intent.decided_at)
+    assert isinstance(fill, Fill)
+    return fill
+
+
+def filled(state: State, intent: Intent) -> State:
+    return step(state, Filled(at=intent.decided_at, fill=swapped(state, intent)))[0]
+
+
+def stop_of(state: State, name: str) -> float:
+    book = state.book(name)
+    assert book is not None
+    assert book.position is not None
+    return book.position.exits.stop
+
+
+@pytest.mark.parametrize(("room", "entered"), [(0.9, 0), (1.1, 1), (1.9, 1), (2.1, 2)])
+def test_an_entry_that_takes_the_book_over_its_value_at_risk_is_refused(
+    room: float, entered: int
+) -> None:
+    _, commands = step(warmed(KernelConfig(limits=LOOSE)), close_of(NOW, {BTC: 0.8}))
+    weight = decisions(commands)[BTC].target_weight  # equal markets: losses of weights add up
+    limits = LimitConfig(value_at_risk=room * weight * ONE_DAY_LOSS)
+    _, commands = step(warmed(KernelConfig(limits=limits)), close_of(NOW, {BTC: 0.8, ETH: 0.8}))
+    said = [decisions(commands)[name] for name in (BTC, ETH)]
+    assert [d.action for d in said] == [Action.ENTER] * entered + [Action.DECLINE] * (2 - entered)
+    assert {d.reason for d in said[entered:]} <= {Reason.RISK}
+
+
+def test_buys_of_one_close_share_the_cash_and_keep_the_gas_of_a_sale() -> None:
+    start = warmed(BOLD, cash=5_000)
+    state, commands = step(start, close_of(NOW, dict.fromkeys(NAMES, 0.97)))
+    first, second = orders(commands).values()
+    assert first.amount_in > Decimal(2_500) > second.amount_in
+    # a swap costs 5 cents: two buys, and the first of the sales
+    assert first.amount_in + second.amount_in == Decimal(5_000) - 3 * Decimal("0.05")
+    assert decisions(commands)[SOL].reason is Reason.RISK
+    assert filled(filled(state, first), second).cash == Decimal("0.05")
+
+
+def test_the_strongest_signal_is_served_first_while_cash_lasts() -> None:
+    said = {BTC: 0.95, ETH: 0.97, SOL: 0.96}
+    _, commands = step(warmed(BOLD, cash=5_000), close_of(NOW, said))
+    bought = orders(commands)
+    assert set(bought) == {ETH, SOL}
+    assert bought[ETH].amount_in > bought[SOL].amount_in
+    assert decisions(commands)[BTC].reason is Reason.RISK
+
+
+def test_once_outcomes_are_measured_the_size_is_kellys_after_costs() -> None:
+    p, moves = 0.65, [price(hour) / price(hour - 1) - 1 for hour in range(1, NOW + 1)]
+    move = fsum(map(abs, moves)) / len(moves)
+    damping = 1 + 10 * sqrt(24 * fsum(m * m for m in moves) / len(moves))
+    state = warmed(BOLD)
+    _, commands = step(state, close_of(NOW, {BTC: p}))
+    assert decisions(commands)[BTC].target_weight == pytest.approx((2 * p - 1) / damping)
+    _, commands = step(replace(state, outcomes=(1.0, -1.0) * 50), close_of(NOW, {BTC: p}))
+    cost = decisions(commands)[BTC].cost
+    after_costs = p - (1 - p) * (move + cost) / (move - cost)
+    assert 0.001 < cost < 0.01
+    assert decisions(commands)[BTC].target_weight == pytest.approx(after_costs / damping)
+
+
+@pytest.mark.parametrize(("weight", "action"), [(0.15, Action.ENTER), (0.31, Action.DECLINE)])
+def test_one_instrument_at_its_weight_limit_keeps_new_risk_out_of_all(
+    weight: float, action: Action
+) -> None:
+    state = holding(warmed(KernelConfig()), BTC, weight)
+    _, commands = step(state, close_of(NOW, {BTC: 0.8, ETH: 0.8}))
+    assert decisions(commands)[ETH].action is action
+    assert decisions(commands)[ETH].reason is (
+        Reason.EDGE if action is Action.ENTER else Reason.RISK
+    )
+
+
+def test_a_stop_follows_the_highest_close_two_ranges_behind_and_is_sold_there() -> None:
+    state, commands = step(warmed(KernelConfig()), close_of(NOW, {BTC: 0.8}))
+    state = filled(state, orders(commands)[BTC])
+    first = stop_of(state, BTC)
+    state, _ = step(state, close_of(NOW + 1, {BTC: 0.5}, close=105.0))
+    book = state.book(BTC)
+    assert book is not None
+    trailed = 105.0 - 2 * book.atr
+    assert stop_of(state, BTC) == pytest.approx(trailed)
+    assert first < trailed - 1
+    state, commands = step(state, close_of(NOW + 2, {BTC: 0.5}, close=103.0))
+    assert decisions(commands)[BTC].action is Action.HOLD
+    assert stop_of(state, BTC) >= trailed
+    at = START + (NOW + 2) * HOUR + HOUR / 3
+    seen = PricesSeen(at=at, phase="worst", prices=((BTC, trailed - 0.01),))
+    _, commands = step(state, seen)
+    assert orders(commands)[BTC].reason == "stop"
+
+
+class Desk:
+    """A host that decides and trades at once, in one process."""
+
+    def __init__(self, state: State) -> None:
+        self.state, self.sold = state, list[Intent]()
+
+    def decide(self, event: Event) -> list[Command]:
+        self.state, commands = step(self.state, event)
+        return commands
+
+    def execute(
+        self, intents: Sequence[Intent], prices: Mapping[str, Decimal] | None, at: datetime
+    ) -> list[Filled | OrderFailed]:
+        self.sold += intents
+        return [Filled(at=at, fill=swapped(self.state, intent)) for intent in intents]
+
+
+def test_a_bar_that_touches_both_exits_is_sold_at_its_worst_price() -> None:
+    state = holding(warmed(KernelConfig()), BTC, 0.1)
+    both = replace(bars(NOW, 100.0)[0], low=90.0, high=120.0)
+    exits = Levels(stop=95.0, take_profit=110.0)
+    book = state.book(BTC)
+    assert book is not None
+    assert book.position is not None
+    desk = Desk(state.having(replace(book, position=replace(book.position, exits=exits))))
+    run_bar(desk, (both,), (), {})
+    (sale,) = desk.sold
+    assert (sale.reason, sale.reference_price) == ("stop", Decimal(90))
