@@ -276,8 +276,8 @@ _CANDLES = {"cdl_doji": "CDLDOJI", "cdl_hammer": "CDLHAMMER", "cdl_engulfing": "
         _study(function, ("open", *_BAR), f"{name}_100") for name, function in _CANDLES.items()
     ),
     shared=True,
-    unit="-1, 0 or 1",
+    unit="-1 to 1, 0: none",
 )
 def candles(bars: BarArrays, values: Values) -> Columns:
-    """Doji, hammer and engulfing candles."""
+    """Doji, hammer and engulfing candles (0.8: one end of the bodies only touches)."""
     return {name: values[f"{name}_100"] / 100.0 for name in _CANDLES}

@@ -244,6 +244,7 @@ FORMULAS: dict[str, Row] = {
     "sma_50_rel": lambda c, raw, t: log(c.close[t] / raw["sma_50"][t]),
     "sma_200_rel": lambda c, raw, t: log(c.close[t] / raw["sma_200"][t]),
     "macd_rel": lambda _, raw, t: raw["macd"][t] / raw["atr_14"][t],
+    "macd_signal_rel": lambda _, raw, t: raw["macd_signal"][t] / raw["atr_14"][t],
     "macd_histogram_rel": lambda _, raw, t: raw["macd_histogram"][t] / raw["atr_14"][t],
     "obv_change_24": lambda c, raw, t: gained(raw["obv"], t) / sum(c.volume[t - 23 : t + 1]),
     "ad_change_24": lambda c, raw, t: gained(raw["ad"], t) / sum(c.volume[t - 23 : t + 1]),
