@@ -39,6 +39,7 @@ __all__ = [
 
 FILE_NAME = "dexml.toml"
 PREFIX = "DEXML_"
+NEEDED_IN_TESTS = "DEXML_REQUIRE_COMPONENTS"  # no setting of the product
 
 
 class _Section(BaseModel):
@@ -229,10 +230,14 @@ class _Given(EnvSettingsSource):
 
 
 def _variables(env: Mapping[str, str]) -> dict[str, Any]:
-    mine = {name: value for name, value in env.items() if name.upper().startswith(PREFIX)}
+    mine = {
+        name: value
+        for name, value in env.items()
+        if name.upper().startswith(PREFIX) and name != NEEDED_IN_TESTS
+    }
     for name in mine:
-        section, nested, _ = name[len(PREFIX) :].lower().partition("__")
-        if nested and section not in Settings.model_fields:
+        section, _, _ = name[len(PREFIX) :].lower().partition("__")
+        if section not in Settings.model_fields:
             _refuse_unknown({section: {}}, Settings, "", f"variable {name}")
     try:
         return _Given(mine)()

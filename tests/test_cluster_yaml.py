@@ -38,3 +38,11 @@ def test_every_ray_process_asks_for_the_token_and_the_dashboard_stays_on_loopbac
     assert all(command.startswith("RAY_AUTH_MODE=token ") for command in starts)
     assert "--dashboard-host=127.0.0.1" in starts[0]
     assert "0.0.0.0" not in CLUSTER.read_text("utf-8")
+
+
+def test_the_nodes_run_this_checkout_with_its_pins_and_nothing_of_the_same_name_elsewhere(
+    cluster: dict[str, Any],
+) -> None:
+    mounted = next(far for far, near in cluster["file_mounts"].items() if near == ".")
+    install = next(one for one in cluster["setup_commands"] if "pip install" in one)
+    assert install.endswith(f"-c {mounted}/constraints.txt {mounted}")

@@ -67,6 +67,7 @@ def test_a_wrong_file_is_named_with_the_key_and_the_fix(
         ("DEXML_SERVE__PORT", "many", r"serve\.port in variable DEXML_SERVE__PORT must be"),
         ("DEXML_MODELS__SEDE", "1", r"Did you mean models\.seed"),
         ("DEXML_SERVER__PORT", "1", r"variable DEXML_SERVER__PORT must .*Did you mean serve"),
+        ("DEXML_HOMEE", "x", r"variable DEXML_HOMEE must .*Did you mean home"),
     ],
 )
 def test_a_wrong_variable_is_named(name: str, value: str, sentence: str) -> None:
