@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 import ray
+from pydantic import TypeAdapter
 from ray import serve
 from rich.console import Console
 
@@ -165,7 +166,7 @@ def _run(
         result |= live(evidence)
     result |= {
         "run": place.run,
-        "config": asdict(options.kernel)
+        "config": TypeAdapter(KernelConfig).dump_python(options.kernel, mode="json")
         | {"exchanges": list(options.exchanges), "bars": [str(path) for path in options.bars]},
         "audit": {"checked": report.checked, "leaks": []},
         "url": f"{url}/#token={token}",
