@@ -39,6 +39,7 @@ def encode(value: Event | Command | State) -> str:
     --------
     >>> from datetime import UTC, datetime
     >>> from dexml.domain import Mode
+    >>> from dexml.events import ModeRequested
     >>> event = ModeRequested(at=datetime(2024, 1, 1, tzinfo=UTC), mode=Mode.HALTED, by="ada")
     >>> decode_event(encode(event)) == event
     True

@@ -24,7 +24,7 @@ class Heard(logging.Handler):
     def emit(self, record):
         heard.write_text(record.getMessage())
 
-log = logging.getLogger("actors.runtime")
+log = logging.getLogger("actors.cluster")
 log.setLevel(logging.DEBUG)
 log.addHandler(Heard())
 log.propagate = False

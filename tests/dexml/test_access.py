@@ -44,7 +44,8 @@ def test_any_other_text_is_refused_and_never_repeated(text: str) -> None:
     with pytest.raises(AccessDenied) as caught:
         check(text, record, Scope.READ, NOW)
     assert str(caught.value) == (
-        "bearer token must be one that was issued, was not known. Run `dexml token create`."
+        "bearer token must be one that was issued, was not known. "
+        "Take the address that dexml printed."
     )
 
 

@@ -125,9 +125,7 @@ def test_ctrl_c_ends_a_standing_stack(
 
 
 @system
-@pytest.mark.parametrize(
-    "signals", [(signal.SIGINT,) * 3, (signal.SIGTERM,), (signal.SIGHUP, signal.SIGTERM)]
-)
+@pytest.mark.parametrize("signals", [(signal.SIGINT,) * 3, (signal.SIGTERM, signal.SIGHUP)])
 def test_an_impatient_user_and_a_closed_terminal_end_it_as_well(
     watch: Callable[..., Watched],
     home: Path,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dexml.data.consolidation import BASIS_LIMIT, BASIS_WINDOW, closes_by_venue, consolidate
-from dexml.data.imports import read_bars
+from dexml.data.imports import import_bars, read_bars
 from dexml.domain import PRICE_COLUMNS, Bars, Timeframe
 from dexml.errors import DataError
 
@@ -188,7 +188,7 @@ def test_recorded_exchanges_of_two_currencies_agree_within_a_percent(shared: Pat
     folder = shared / "data" / "ohlcv_1h"
     spot = read_bars(folder / "binance_spot" / "ETHUSDT.parquet")["ETH/USDT"]
     perp = read_bars(folder / "binance_usdm_perp" / "ETHUSDT.parquet")["ETH/USDT"]
-    usd = read_bars(folder / "bitfinex_spot" / "ETHUSD.parquet")["ETH/USD"]
+    usd = import_bars(folder / "bitfinex_spot" / "ETHUSD.parquet").bars["ETH/USD"]
     named = {name: getattr(usd, name) for name in ("closed_at", *PRICE_COLUMNS)}
     usd = Bars(instrument="ETH/USDT", timeframe=Timeframe.H1, **named)
     parts = {"spot": spot, "perp": perp, "bitfinex": usd}

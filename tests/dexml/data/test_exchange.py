@@ -336,4 +336,4 @@ def test_a_dripping_answer_ends_at_the_time_limit() -> None:
         begun = time.monotonic()
         update = feed.poll({})
     assert "time" in update.failed["BTC/USDT"].lower()
-    assert time.monotonic() - begun < 2.0
+    assert time.monotonic() - begun < 4.0  # the whole of it would take 5 s
