@@ -55,13 +55,15 @@ def sandbox(home: Path | None = None) -> Iterator[Path]:
         with _temporary_files_in(folder / "tmp"):
             yield folder
     finally:
+        unwinding = any(signal.getsignal(number) is signal.SIG_IGN for number in heard)
         _ignore_signals()
         _stop_descendants()
         shutil.rmtree(folder, ignore_errors=True)
         if home is not None:
             _sweep(home)
-        for number in _SIGNALS:
-            signal.signal(number, previous[number])
+        if not unwinding:  # else the process ends, and one more Ctrl-C must not tear that
+            for number in _SIGNALS:
+                signal.signal(number, previous[number])
 
 
 def _unwind(_number: int, _frame: FrameType | None) -> None:

@@ -77,6 +77,21 @@ def test_it_leaves_a_report_and_no_half_written_file(planted: dict[str, Any], ho
     assert list(home.rglob("*.partial")) == []
 
 
+def test_the_same_seed_forecasts_and_trades_the_same_and_another_seed_otherwise(
+    tmp_path: Path,
+) -> None:
+    small = ("--symbols", "BTC/USDT", "--history", "1300", "--targets", "direction")
+    files, strategies = [], []
+    for number, seed in enumerate(("3", "3", "4")):
+        file, home = tmp_path / f"{number}.parquet", str(tmp_path / str(number))
+        options = ("--seed", seed, "--home", home, "--predictions-out", str(file))
+        strategies.append(dexml("validate", "planted", *small, *options)["strategy"])
+        files.append(file.read_bytes())
+    assert files[0] == files[1] != files[2]
+    assert strategies[0] == strategies[1]
+
+
+@pytest.mark.soak
 def test_the_same_seed_decides_the_same_and_another_seed_otherwise(tmp_path: Path) -> None:
     runs = [
         dexml("demo", *SMALL, "--seed", seed, "--home", str(tmp_path), "--port", "0")
