@@ -75,7 +75,7 @@ class FeedActor:
     ) -> None:
         self._venue, self._url = venue, url
         self._instruments, self._timeframe = tuple(instruments), timeframe
-        self._storage_root = Path(storage_root)
+        self._storage_root = storage_root
         self._epoch: int | None = None
         self._feed: ExchangeFeed | None = None
         self._keeper: Keeper | None = None
@@ -197,7 +197,7 @@ class ContextActor:
     ) -> None:
         self._news_url, self._macro_url = news_url, macro_url
         self._instruments, self._series = tuple(instruments), tuple(series)
-        self._storage_root = Path(storage_root)
+        self._storage_root = storage_root
         self._more_news, self._more_series = tuple(more_news), tuple(more_series)
         self._epoch: int | None = None
         self._context: Context | None = None

@@ -15,31 +15,15 @@ from dexml.data.http import Patience
 from dexml.data.news import NewsFeed
 from dexml.data.social import RecordedSocial
 from dexml.data.store import Store
-from dexml.domain import MACRO_COLUMNS, NEWS_COLUMNS, PRICE_COLUMNS, Bars, History, Timeframe
+from dexml.domain import MACRO_COLUMNS, NEWS_COLUMNS, PRICE_COLUMNS, History, Timeframe
 from dexml.errors import ActorNotReady
 from dexml.simulation.exchanges import ExchangeServers
+from tests.random_walk import some_bars
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 NAMES = ("BTC/USDT", "ETH/USDT")
 VENUES = ("binance", "kraken", "coinbaseexchange")
-
-
-def some_bars(name: str, n_bars: int, seed: int) -> Bars:
-    generator = np.random.default_rng(seed)
-    close = 100 * np.exp(np.cumsum(0.01 * generator.standard_normal(n_bars)))
-    open_ = np.concatenate([[100.0], close[:-1]])
-    stamps = np.datetime64("2024-01-01T01:00", "ns") + np.arange(n_bars) * np.timedelta64(1, "h")
-    return Bars(
-        instrument=name,
-        timeframe=Timeframe.H1,
-        closed_at=stamps,
-        open=open_,
-        high=np.maximum(open_, close) * 1.001,
-        low=np.minimum(open_, close) * 0.999,
-        close=close,
-        volume=generator.gamma(2.0, 10.0, n_bars),
-    )
 
 
 def some_news() -> pd.DataFrame:

@@ -16,6 +16,7 @@ from dexml.data.http import Patience
 from dexml.data.live import LiveFeed
 from dexml.data.store import Store
 from dexml.domain import PRICE_COLUMNS, Bars, Timeframe, to_datetime
+from tests.random_walk import some_bars
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -23,25 +24,8 @@ NAMES = ("BTC/USDT", "ETH/USDT")
 VENUES = ("binance", "kraken", "coinbaseexchange")
 
 
-def minute_bars(name: str, n_bars: int, seed: int) -> Bars:
-    generator = np.random.default_rng(seed)
-    close = 100 * np.exp(np.cumsum(0.01 * generator.standard_normal(n_bars)))
-    open_ = np.concatenate([[100.0], close[:-1]])
-    stamps = np.datetime64("2024-01-01T00:01", "ns") + np.arange(n_bars) * np.timedelta64(1, "m")
-    return Bars(
-        instrument=name,
-        timeframe=Timeframe.M1,
-        closed_at=stamps,
-        open=open_,
-        high=np.maximum(open_, close) * 1.001,
-        low=np.minimum(open_, close) * 0.999,
-        close=close,
-        volume=generator.gamma(2.0, 10.0, n_bars),
-    )
-
-
 def market(n_bars: int, names: tuple[str, ...] = NAMES) -> dict[str, Bars]:
-    return {name: minute_bars(name, n_bars, seed) for seed, name in enumerate(names)}
+    return {name: some_bars(name, n_bars, seed, Timeframe.M1) for seed, name in enumerate(names)}
 
 
 def digest(folder: Path, venue: str, names: tuple[str, ...] = NAMES) -> str:

@@ -21,29 +21,13 @@ from dexml.domain import PRICE_COLUMNS, Bars, History, Timeframe, to_datetime
 from dexml.errors import ConfigError
 from dexml.simulation.exchanges import ExchangeServers, Fault
 from dexml.simulation.exchanges.server import LocalServers, stamped
+from tests.random_walk import some_bars
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 NAMES = ("BTC/USDT", "DOGE/USDT", "SOL/USDT")
 VENUES = ("binance", "kraken", "coinbaseexchange")
 HASTY = Patience(sleep=lambda _s: None, jitter=random.Random(0))
-
-
-def some_bars(name: str, n_bars: int, seed: int = 0) -> Bars:
-    generator = np.random.default_rng(seed)
-    close = 100 * np.exp(np.cumsum(0.01 * generator.standard_normal(n_bars)))
-    open_ = np.concatenate([[100.0], close[:-1]])
-    stamps = np.datetime64("2024-01-01T01:00", "ns") + np.arange(n_bars) * np.timedelta64(1, "h")
-    return Bars(
-        instrument=name,
-        timeframe=Timeframe.H1,
-        closed_at=stamps,
-        open=open_,
-        high=np.maximum(open_, close) * 1.001,
-        low=np.minimum(open_, close) * 0.999,
-        close=close,
-        volume=generator.gamma(2.0, 10.0, n_bars),
-    )
 
 
 def without(bars: Bars, rows: slice) -> Bars:

@@ -10,12 +10,12 @@ from decimal import Decimal
 from typing import Any
 
 import aiohttp
-import numpy as np
 import pytest
 
 from dexml.clock import SimulatedClock
 from dexml.domain import Bars, History, Timeframe
 from dexml.simulation.exchanges import ExchangeServers, Fault
+from tests.random_walk import some_bars
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -31,26 +31,9 @@ MATCHES = {"type": "subscribe", "product_ids": ["BTC-USD"], "channels": ["matche
 Talk = Callable[[aiohttp.ClientWebSocketResponse], Awaitable[Any]]
 
 
-def some_bars(name: str, n_bars: int, seed: int) -> Bars:
-    generator = np.random.default_rng(seed)
-    close = 100 * np.exp(np.cumsum(0.01 * generator.standard_normal(n_bars)))
-    open_ = np.concatenate([[100.0], close[:-1]])
-    stamps = np.datetime64("2024-01-01T00:01", "ns") + np.arange(n_bars) * np.timedelta64(1, "m")
-    return Bars(
-        instrument=name,
-        timeframe=Timeframe.M1,
-        closed_at=stamps,
-        open=open_,
-        high=np.maximum(open_, close) * 1.001,
-        low=np.minimum(open_, close) * 0.999,
-        close=close,
-        volume=generator.gamma(2.0, 10.0, n_bars),
-    )
-
-
 @pytest.fixture
 def bars() -> dict[str, Bars]:
-    return {name: some_bars(name, 100, seed) for seed, name in enumerate(NAMES)}
+    return {name: some_bars(name, 100, seed, Timeframe.M1) for seed, name in enumerate(NAMES)}
 
 
 @pytest.fixture

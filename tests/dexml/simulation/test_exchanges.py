@@ -7,35 +7,18 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from dexml.clock import SimulatedClock
 from dexml.data.http import answered_at, get
-from dexml.domain import Bars, History, Timeframe
+from dexml.domain import Bars, History
 from dexml.errors import DataError
 from dexml.simulation.exchanges import ExchangeServers
+from tests.random_walk import some_bars
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-
-
-def some_bars(name: str, n_bars: int, seed: int) -> Bars:
-    generator = np.random.default_rng(seed)
-    close = 100 * np.exp(np.cumsum(0.01 * generator.standard_normal(n_bars)))
-    open_ = np.concatenate([[100.0], close[:-1]])
-    stamps = np.datetime64("2024-01-01T01:00", "ns") + np.arange(n_bars) * np.timedelta64(1, "h")
-    return Bars(
-        instrument=name,
-        timeframe=Timeframe.H1,
-        closed_at=stamps,
-        open=open_,
-        high=np.maximum(open_, close) * 1.001,
-        low=np.minimum(open_, close) * 0.999,
-        close=close,
-        volume=generator.gamma(2.0, 10.0, n_bars),
-    )
 
 
 def some_news() -> pd.DataFrame:
