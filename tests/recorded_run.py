@@ -66,3 +66,9 @@ def record_run(home: Path, n_bars: int = 120) -> str:
         owner.start(ledger.acquire_epoch("risk", "test"))
         backtest(bars, said, KernelConfig(), host=_OwnedHost(state, owner))
     return RUN
+
+
+def write_bars(folder: Path, name: str, frame: pd.DataFrame) -> Path:
+    folder.mkdir(exist_ok=True)
+    frame.to_parquet(folder / name)
+    return folder

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.dexml.conftest import ROOT, Dexml
+from tests.recorded_run import RUN, hourly, record_run, write_bars
+from tests.refusals import nothing_left, one_sentence
+
+LONG_ENOUGH = 1_200
+
+
+def test_audit_of_the_built_in_market_finds_nothing(dexml: Dexml, empty: Path) -> None:
+    said = dexml("audit", "--json", "--symbols", "BTC/USDT,ETH/USDT")
+    assert said.code == 0
+    assert said.last_line()["leaks"] == []
+    assert said.last_line()["checked"] > 100
+    assert said.out.count("\n") == 1
+    nothing_left(empty)
+
+
+def test_audit_reads_recorded_bars(dexml: Dexml, tmp_path: Path) -> None:
+    bars = write_bars(tmp_path / "bars", "BTCUSDT.parquet", hourly(LONG_ENOUGH))
+    said = dexml("audit", "--json", "--bars", bars)
+    assert (said.code, said.last_line()["leaks"]) == (0, [])
+
+
+def test_audit_of_too_few_bars_says_how_many_it_needs(dexml: Dexml, tmp_path: Path) -> None:
+    said = dexml("audit", "--bars", write_bars(tmp_path / "bars", "BTCUSDT.parquet", hourly(100)))
+    assert said.code == 3
+    assert "must be at least 434 bars long to be audited, was 100" in said.err
+    one_sentence(said.err)
+
+
+def test_audit_names_a_leak_and_exits_with_1(empty: Path) -> None:
+    leaking = (
+        "import sys, numpy as np\n"
+        "from dexml.features.registry import Group, indicator\n"
+        "@indicator(Group.PRICE, 'tomorrow', warm_up=1, unit='fraction')\n"
+        "def tomorrow(bars):\n"
+        "    '''Return of the next bar.'''\n"
+        "    return {'tomorrow': np.append(np.diff(np.log(bars.close)), 0.0)}\n"
+        "sys.argv = ['dexml', 'audit', '--json', '--symbols', 'BTC/USDT']\n"
+        "from dexml.cli import main\n"
+        "main()\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", leaking],
+        cwd=empty,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr, ended.stderr
+    assert json.loads(ended.stdout)["leaks"] == ["tomorrow"]
+    assert "leak  tomorrow: perturbation" in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["replay", "status"])
+def test_without_a_ledger_the_fix_is_named_and_none_is_made(
+    dexml: Dexml, empty: Path, command: str
+) -> None:
+    said = dexml(command, "--json", "--home", empty / "home")
+    assert said.code == 3
+    assert "must exist, was missing. Run dexml demo first" in said.err
+    assert said.last_line()["exit_code"] == 3
+    nothing_left(empty)
+
+
+def test_replay_takes_the_latest_run_and_status_tells_where_it_stands(
+    dexml: Dexml, tmp_path: Path
+) -> None:
+    record_run(tmp_path)
+    replayed = dexml("replay", "--json", "--home", tmp_path)
+    assert replayed.code == 0
+    assert replayed.last_line() == {"run": RUN, "identical": True, "decisions": 120}
+    status = dexml("status", "--json", DEXML_HOME=str(tmp_path)).last_line()
+    assert status["run"] == RUN
+    assert status["mode"] == "active"
+    assert float(status["equity"]) > 10_000
+    assert set(status) >= {"positions", "alerts", "drawdown", "value_at_risk", "closed_at"}
+    for_people = dexml("status", "--home", tmp_path)
+    assert for_people.out.startswith(f"{RUN}, last bar closed 2024-01-0")
+
+
+def test_replay_of_an_unknown_run_names_the_latest(dexml: Dexml, tmp_path: Path) -> None:
+    record_run(tmp_path, n_bars=30)
+    said = dexml("replay", "nosuch", "--home", tmp_path)
+    assert said.code == 2
+    assert f"run must be in the ledger, was nosuch. The latest is {RUN}." in said.err
