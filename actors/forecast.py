@@ -14,7 +14,7 @@ from dexml.data.health import unwell
 from dexml.data.store import Store
 from dexml.domain import Bar, History, Signal, Timeframe, to_datetime64
 from dexml.errors import ActorNotReady, DataError
-from dexml.features.panel import build_panel
+from dexml.features.current import CurrentPanel
 from dexml.ledger import Ledger
 from dexml.models.registry import Registry
 from dexml.models.suite import ENSEMBLE, Suite, signal_of
@@ -60,6 +60,7 @@ class ForecastActor:
         self._database_url = database_url
         self._venues = venues
         self._instruments = instruments
+        self._panel = CurrentPanel()
         self._epoch: int | None = None
         self._ledger: Ledger
         self._suite: Suite
@@ -113,13 +114,8 @@ class ForecastActor:
         return self._latest[instrument]
 
     def _compute(self, epoch: int, history: History, closed_at: datetime) -> pd.DataFrame:
-        panel = build_panel(history)
-        stamp = pd.Timestamp(closed_at)
-        if stamp not in panel.index.get_level_values("closed_at"):
-            raise DataError(
-                "panel", "must reach the closed bar", panel.index[-1][0], f"Get bars of {stamp}."
-            )
-        table = self._suite.forecast(panel.loc[[stamp]]).droplevel("closed_at")
+        rows = self._panel.rows(history, to_datetime64(closed_at))
+        table = self._suite.forecast(rows).droplevel("closed_at")
         self._ledger.add_forecasts(STREAM, epoch, self._run, self._rows(closed_at, table))
         return table
 

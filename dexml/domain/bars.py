@@ -149,7 +149,8 @@ class Bars:
 
     def until(self, closed_at: np.datetime64) -> Bars:
         """Return the bars closed at or before `closed_at`."""
-        return self.take(slice(0, int(np.searchsorted(self.closed_at, closed_at, side="right"))))
+        n = int(np.searchsorted(self.closed_at, closed_at, side="right"))
+        return self if n == len(self) else self.take(slice(0, n))
 
     def frame(self) -> pd.DataFrame:
         """Return a frame of the price columns indexed by `closed_at` (UTC-aware)."""
