@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -155,3 +154,97 @@ def test_nothing_that_was_not_planted_is_named(
     assert set(in_formulas) <= set(formulas.LEAKS)
     assert set(in_shared) <= set(shared.LEAKS)
     assert set(in_joins) <= set(joins.LEAKS)
+
+
+def test_a_fit_is_refused_with_the_name_of_what_leaks() -> None:
+    _plant(formulas.centred_window)
+    _plant(formulas.trailing_window)
+    report = audit(some_history(600, 3))
+    assert report.names == ("centred_window",)
+    with pytest.raises(LeakFound, match="centred_window"):
+        report.raise_if_leaking()
+
+
+def test_a_leak_in_the_last_of_many_instruments_is_named() -> None:
+    bars = {f"{name}/USDT": walk(f"{name}/USDT", 600, k) for k, name in enumerate("ABCDEFGHIJKL")}
+    last = "L/USDT"
+
+    @indicator(Group.PRICE, "one_of_twelve", warm_up=2, unit="planted")
+    def one_of_twelve(bars: Bars) -> dict[str, formulas.Floats]:
+        move = np.diff(bars.close, append=bars.close[-1:]) / bars.close
+        return {"one_of_twelve": move if bars.instrument == last else bars.close / bars.open}
+
+    report = audit(History(bars=bars))
+    assert report.names == ("one_of_twelve",)
+    assert all(leak.detail.startswith(last) for leak in report.leaks)
+
+
+def test_scaling_by_all_that_came_before_is_named_for_its_start_alone() -> None:
+    @indicator(Group.PRICE, "expanding", warm_up=100, unit="planted")
+    def expanding(bars: Bars) -> dict[str, formulas.Floats]:
+        mean = pd.Series(bars.volume).expanding().mean().to_numpy()
+        return {"expanding": bars.volume / (1e-9 + mean)}
+
+    found = _found(audit(some_history(600, 3)))
+    assert set(found) == {"expanding"}
+    assert not found["expanding"] & AHEAD
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_registry_is_clean_on_a_market_with_holes_and_revisions(seed: int) -> None:
+    assert audit(_market(seed), labels=labels, seed=seed).names == ()
+
+
+def test_the_registry_is_clean_on_the_built_in_market() -> None:
+    assert audit(load_history((), (), n_bars=900, seed=5), labels=labels, seed=5).names == ()
+
+
+def _two_bars_on(bars: Bars, horizon: int) -> formulas.Floats:
+    return rises(bars.close, horizon + 1)
+
+
+def _above_the_usual_move(bars: Bars, horizon: int) -> formulas.Floats:
+    moved = np.append(np.diff(bars.close), np.nan) / bars.close
+    return np.where(np.isnan(moved), np.nan, (moved > np.nanmedian(moved)).astype(np.float64))
+
+
+def _last_row_is_nought(bars: Bars, horizon: int) -> formulas.Floats:
+    return np.nan_to_num(rises(bars.close, horizon))
+
+
+def _smoothed(bars: Bars, horizon: int) -> formulas.Floats:
+    mean = pd.Series(bars.close).rolling(5, center=True).mean().to_numpy()
+    return rises(mean, horizon)
+
+
+def _first_of_three_barriers(bars: Bars, horizon: int) -> formulas.Floats:
+    low = pd.Series(bars.low[::-1]).rolling(3, min_periods=1).min().to_numpy()[::-1]
+    label = (low > 0.99 * bars.close).astype(np.float64)
+    label[-horizon:] = np.nan
+    return label
+
+
+def _next_high_above(bars: Bars, horizon: int) -> formulas.Floats:
+    label = (np.append(bars.high[1:], np.nan) > 1.005 * bars.close).astype(np.float64)
+    label[-horizon:] = np.nan
+    return label
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        _two_bars_on,
+        _above_the_usual_move,
+        _last_row_is_nought,
+        _smoothed,
+        _first_of_three_barriers,
+    ],
+)
+def test_a_target_that_needs_more_than_its_horizon_is_named(label: formulas.Formula) -> None:
+    target("planted", view="direction")(label)
+    assert audit(some_history(600, 4), labels=labels).names == ("planted",)
+
+
+def test_a_target_that_needs_its_horizon_is_not_accused() -> None:
+    target("next_high", view="direction")(_next_high_above)
+    assert audit(some_history(600, 4), labels=labels).names == ()
