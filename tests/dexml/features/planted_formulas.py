@@ -89,7 +89,9 @@ def empty_volume_filled_forwards(bars: Bars) -> Floats:
 
 @leak
 def empty_volume_interpolated(bars: Bars) -> Floats:
-    return pd.Series(bars.volume).replace(0.0, np.nan).interpolate(limit_direction="both").to_numpy()
+    return (
+        pd.Series(bars.volume).replace(0.0, np.nan).interpolate(limit_direction="both").to_numpy()
+    )
 
 
 @leak
