@@ -21,6 +21,7 @@ from dexml.features.honesty import (
     answer_nothing,
     as_newest,
     both_ways,
+    columns_of,
     heard_live,
     over_more,
     own_columns,
@@ -88,9 +89,10 @@ def audit(
     generator = np.random.default_rng(seed)
     cuts = _cuts(piece, whole, n_cuts, generator)
     leaks = [*_check_cuts(piece, whole, cuts, make, generator), *_check_start(piece, whole, make)]
-    leaks += _check_indicators(history, piece, generator)
+    own = own_columns(piece) if build else columns_of(whole, piece)
+    leaks += _check_indicators(history, piece, own, generator)
     if build is None and not leaks:
-        leaks += compare(*heard_live(piece), "live", 0.0)
+        leaks += compare(*heard_live(piece, whole), "live", 0.0)
     n_targets = 0
     if labels is not None:
         found, n_targets = _check_labels(history, labels, horizon)
@@ -138,15 +140,17 @@ def _check_start(piece: History, whole: pd.DataFrame, build: Build) -> Iterator[
 
 
 def _check_indicators(
-    history: History, piece: History, generator: np.random.Generator
+    history: History,
+    piece: History,
+    own: Mapping[str, pd.DataFrame],
+    generator: np.random.Generator,
 ) -> Iterator[Leak]:
-    own = own_columns(piece)
     for over_all, on_windows in both_ways(piece, own):
         yield from compare(over_all, on_windows, "window", _TOLERANCE)
     for batch, newest in as_newest(piece, own):
         yield from compare(batch, newest, "live", 0.0)
-    for stretch, whole in over_more(history, own):
-        yield from compare(stretch, whole, "start", _TOLERANCE)
+    if longer := over_more(history, own):
+        yield from compare(*longer, "start", _TOLERANCE)
     for name, deaf in answer_nothing(piece, own, generator):
         detail = f"{name} has the same values on another market"
         for column in map(str, deaf):

@@ -56,10 +56,10 @@ def _situations(history: History, closes: pd.DatetimeIndex) -> Iterator[Mask]:
     for name, table in history.venue_closes.items():
         for venue, missing in table.reindex(closes).isna().items():
             seen = missing.to_numpy() & traded[name]
-            silent[str(venue)] = np.logical_or(seen, silent.get(str(venue), nowhere))
+            silent[str(venue)] = seen | silent.get(str(venue), nowhere)
     yield from silent.values()
     there = np.array(list(traded.values()))
-    yield there.any(axis=0) & ~there.all(axis=0)
+    yield np.asarray(there.any(axis=0) & ~there.all(axis=0))
 
 
 # The last close before a value is known: whatever counts too early, by its period or by an hour.

@@ -24,6 +24,13 @@ _LEVELS = ("closed_at", "instrument")
 _CLOSES = 3
 
 
+def columns_of(panel: pd.DataFrame, history: History) -> dict[str, pd.DataFrame]:
+    """Return what `own_columns` would compute anew: the indicators' columns of a panel."""
+    names = [name for one in INDICATORS.values() for name in one.columns]
+    instruments = panel.index.get_level_values("instrument")
+    return {name: panel.loc[instruments == name, names] for name in history.bars}
+
+
 def own_columns(history: History) -> dict[str, pd.DataFrame]:
     """Compute every indicator of each instrument over all its bars, whatever its window.
 
@@ -71,20 +78,20 @@ def as_newest(history: History, own: Mapping[str, pd.DataFrame]) -> Iterator[Pai
             yield own[name][list(alone)], pd.DataFrame(alone, index=own[name].index)
 
 
-def over_more(history: History, own: Mapping[str, pd.DataFrame]) -> Iterator[Pair]:
-    """Run every indicator over the whole of a history, of which `own` saw the last stretch.
+def over_more(history: History, own: Mapping[str, pd.DataFrame]) -> Pair | None:
+    """Run every indicator over all bars of the longest series, of which `own` saw the last stretch.
 
-    Yields
-    ------
-    tuple of DataFrame
-        The rows of one instrument as `own` has them, and as the whole history gives them.
+    Returns
+    -------
+    tuple of DataFrame, or None if `own` saw it all
+        The rows of that instrument as `own` has them, and as the whole series gives them.
     """
-    skip = warm_up(history.timeframe)
-    for name, bars in history.bars.items():
-        n_rows = len(own[name])
-        if n_rows and len(bars) > n_rows + skip:
-            columns = compute_columns(bars, on_windows=False)
-            yield own[name], _frame(bars, columns, len(bars) - n_rows)
+    bars = max(history.bars.values(), key=len)
+    seen = own[bars.instrument]
+    if not len(seen) or len(bars) == len(seen) + warm_up(history.timeframe):
+        return None
+    columns = compute_columns(bars, on_windows=False)
+    return seen, _frame(bars, columns, len(bars) - len(seen))
 
 
 def answer_nothing(
@@ -92,15 +99,17 @@ def answer_nothing(
 ) -> Iterator[tuple[str, pd.DataFrame]]:
     """Find columns that are the same on another market: they remember, or look up, what they say.
 
-    What is also the same for another instrument only reads the clock, which is no fault; so of an
-    instrument that is alone nothing can be told.
+    Two instruments are tried. What is the same for both only reads the clock, which is no fault; so
+    of an instrument that is alone nothing can be told.
 
     Yields
     ------
     tuple of str and DataFrame
         An instrument and its columns that answer to nothing.
     """
-    for name, elsewhere in own_columns(forge_all(history, generator)).items():
+    longest = sorted(history.bars, key=lambda name: -len(history.bars[name]))[:2]
+    two = History(bars={name: history.bars[name] for name in longest})
+    for name, elsewhere in own_columns(forge_all(two, generator)).items():
         shared = own[name].index.intersection(elsewhere.index)
         here, there = own[name].loc[shared], elsewhere.loc[shared]
         if len(shared):
@@ -126,8 +135,13 @@ def _frame(bars: Bars, columns: Mapping[str, Floats], first: int) -> pd.DataFram
     return pd.DataFrame({name: values[first:] for name, values in columns.items()}, index=index)
 
 
-def heard_live(history: History) -> tuple[pd.DataFrame, pd.DataFrame]:
+def heard_live(history: History, over_all: pd.DataFrame) -> Pair:
     """Compute the last closes of a history in one batch and one close at a time.
+
+    Parameters
+    ----------
+    over_all : DataFrame
+        Its panel with users' indicators over everything: the batch, where there are none.
 
     Returns
     -------
@@ -138,7 +152,8 @@ def heard_live(history: History) -> tuple[pd.DataFrame, pd.DataFrame]:
     closes = times[-_CLOSES:]
     live = LivePanel(_before(history, closes[0]))
     rows = [_hear(live, history, at) for at in closes]
-    batch = build_panel(history)
+    shared = all(one.shared for one in INDICATORS.values())
+    batch = over_all if shared else build_panel(history)
     stamps = batch.index.get_level_values("closed_at")
     return batch[stamps >= pd.Timestamp(closes[0], tz="UTC")], pd.concat(rows)
 

@@ -103,7 +103,7 @@ class _Past:
             max(n_last - len(values), 0), BEFORE if values.dtype.kind == "M" else np.nan
         )
         last = np.concatenate([nothing, values[max(len(values) - n_last, 0) :]])
-        return np.ascontiguousarray(sliding_window_view(last, n).T)
+        return np.array(sliding_window_view(last, n).T, order="C")
 
     def _rows(self, n: int) -> Rows:
         if n not in self._read:

@@ -194,6 +194,26 @@ def test_scaling_by_all_that_came_before_is_named_for_its_start_alone() -> None:
     assert not found["expanding"] & AHEAD
 
 
+@pytest.mark.parametrize("shared_", [False, True])
+def test_an_indicator_cannot_change_the_bars_for_the_others(shared_: bool) -> None:
+    @indicator(Group.VOLUME, "mended", warm_up=2, shared=shared_, unit="planted")
+    def mended(bars: Bars) -> dict[str, formulas.Floats]:
+        volume = bars.volume
+        volume[volume == 0] = 1.0
+        return {"mended": volume}
+
+    with pytest.raises(ValueError, match="read-only"):
+        audit(some_history(600, 3))
+
+
+def test_a_shared_formula_that_cannot_be_heard_live_is_named() -> None:
+    @indicator(Group.PRICE, "flat", warm_up=5, window=5, shared=True, unit="planted")
+    def flat(bars: Bars) -> dict[str, formulas.Floats]:
+        return {"flat": np.convolve(bars.close, np.ones(5) / 5)[: len(bars.close)]}
+
+    assert _found(audit(some_history(600, 3)))["flat"] == {"live"}
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_registry_is_clean_on_a_market_with_holes_and_revisions(seed: int) -> None:
     assert audit(_market(seed), labels=labels, seed=seed).names == ()
