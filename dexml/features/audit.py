@@ -169,12 +169,13 @@ def _check_labels(
     return leaks, frame.shape[1]
 
 
-# The last `horizon` rows must be unknown, and the row before them known.
+# The last `horizon` rows must be unknown, and the row before them known, if no hole parts them.
 def _ends(frame: pd.DataFrame, bars: Bars, name: str, horizon: int) -> Iterator[Leak]:
     stamps = pd.DatetimeIndex(bars.closed_at[-horizon - 1 :], tz="UTC")
     rows = frame.reindex(pd.MultiIndex.from_product([stamps, [name]])).to_numpy()
+    parted = stamps[-1] - stamps[0] != horizon * pd.Timedelta(bars.timeframe.step)
     for column, last in zip(frame.columns, rows.T, strict=True):
-        if np.isfinite(last[1:]).any() or np.isnan(last[0]):
+        if np.isfinite(last[1:]).any() or (np.isnan(last[0]) and not parted):
             known = int(np.isfinite(last[1:]).sum())
             detail = (
                 f"{name}: {known} of the last {horizon} labels known, the one before: {last[0]}"

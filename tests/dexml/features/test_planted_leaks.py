@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dexml.domain import Bars, History
+from dexml.domain import Bars, History, Timeframe
 from dexml.errors import LeakFound
 from dexml.experiments.sources import load_history
 from dexml.features.audit import AuditReport, audit
@@ -262,3 +262,10 @@ def test_a_target_that_needs_more_than_its_horizon_is_named(label: formulas.Form
 def test_a_target_that_needs_its_horizon_is_not_accused() -> None:
     target("next_high", view="direction")(_next_high_above)
     assert audit(some_history(600, 4), labels=labels).names == ()
+
+
+@pytest.mark.parametrize("missing", [299, 598])
+def test_a_hole_before_the_last_bar_or_the_cut_accuses_no_target(missing: int) -> None:
+    frame = walk(n=600, seed=6).frame()
+    holed = Bars.from_frame("BTC/USDT", Timeframe.H1, frame.drop(frame.index[missing]))
+    assert audit(History(bars={"BTC/USDT": holed}), labels=labels).names == ()
