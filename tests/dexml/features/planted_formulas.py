@@ -265,11 +265,6 @@ def hours_since_the_last_bar(bars: Bars) -> Floats:
 
 
 @leak
-def gradient(bars: Bars) -> Floats:
-    return np.gradient(np.log(bars.close))
-
-
-@leak
 def ahead_of_one_instrument(bars: Bars) -> Floats:
     return (_ahead(bars.close) if bars.instrument == "ETH/USDT" else bars.close) / bars.open
 
@@ -285,20 +280,10 @@ def averaged_oldest_first(bars: Bars) -> Floats:
 
 
 @leak
-def over_the_last_price_of_all(bars: Bars) -> Floats:
-    return bars.close / bars.close[-1]
-
-
-@leak
 def last_bar_mended(bars: Bars) -> Floats:
     moves = _moves(bars)
     moves[-1] = moves[-2]  # "it is not complete yet"
     return moves
-
-
-@leak
-def quartile_of_all(bars: Bars) -> Floats:
-    return pd.qcut(bars.close, 4, labels=False).astype(np.float64)
 
 
 _FIRST_SEEN: dict[str, dict[np.datetime64, float]] = {}
