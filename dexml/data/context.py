@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pandas as pd
 
 from dexml.data.macro import MacroSource, MacroUpdate
-from dexml.data.news import NewsSource
+from dexml.data.news import NewsSource, NewsUpdate
 from dexml.data.store import Store
 from dexml.data.stories import Stories, oldest_kept
 from dexml.errors import DataError
@@ -74,7 +74,8 @@ class Context:
         updates = {}
         for source in self._news:
             try:
-                updates[source.name] = source.fetch(self.read_at.get(source.name))
+                since = self.read_at.get(source.name)
+                updates[source.name] = _never_before(source.fetch(since), since)
             except DataError as error:
                 failed[source.name] = str(error)
         told = [update.news for update in updates.values() if len(update.news)]
@@ -126,3 +127,15 @@ class Context:
         now = pd.to_datetime(fresh["series"].map(dict(update.fetched_at)), utc=True)
         known_at = fresh["known_at"].where(~late, now.dt.as_unit("ns"))
         return fresh.assign(known_at=known_at).drop(columns="revised").reset_index(drop=True)
+
+
+# What claims to be older than the last visit was not there then: it is known from now.
+def _never_before(update: NewsUpdate, since: datetime | None) -> NewsUpdate:
+    if since is None or not len(update.news):
+        return update
+    known_at = update.news["known_at"]
+    now = pd.Timestamp(update.fetched_at).as_unit("ns")
+    return replace(
+        update,
+        news=update.news.assign(known_at=known_at.where(known_at > pd.Timestamp(since), now)),
+    )
