@@ -87,7 +87,7 @@ class Context:
         return len(fresh)
 
     def _folded(self, told: pd.DataFrame) -> pd.DataFrame:
-        first = told["known_at"].min()
+        first = told["published_at"].min()
         if not self._stories.reaches(first):  # an archive: its stories are compared with the store
             self._stories = Stories()
             self._stories.recall(self._store.news())
