@@ -26,12 +26,14 @@ def status_of(ledger: Ledger, run: str, n_alerts: int = 5) -> dict[str, Any]:
     waiting = [row.intent_id for row in ledger.outbox(run)]
     alerts = [{**row, "at": str(row["at"])} for row in ledger.alerts(run, limit=n_alerts)]
     unwell = [book.instrument for book in state.books if not book.healthy]
+    asked = ledger.newest_request(run)
     return {
         "run": run,
         "closed_at": state.closed_at.isoformat() if state.closed_at else None,
         **describe(state),
         "quarantine": {name: _why(ledger, run, name) for name in unwell},
         "unsent_intents": waiting,
+        "asked": asked and {name: asked[name] for name in ("wanted", "by", "at")},
         "alerts": alerts[::-1],
     }
 
@@ -59,6 +61,9 @@ def status_lines(seen: dict[str, Any]) -> Iterator[str]:
         )
     for why in seen["quarantine"].values():
         yield f"quarantine: {why}"
+    asked = seen["asked"]
+    if asked and asked["wanted"] != seen["mode"]:
+        yield f"asked to be {asked['wanted']} by {asked['by']}: heard at its next bar"
     if seen["unsent_intents"]:
         yield f"{len(seen['unsent_intents'])} intents not sent yet"
     for alert in seen["alerts"]:
