@@ -65,10 +65,12 @@ def _lived(result: dict[str, Any]) -> tuple[str, str]:
     declined = ", ".join(f"{count} {reason}" for reason, count in result["declined"].items())
     alerts = result["alerts"]
     seen = f"; {alerts} alerts, see `dexml status`" if alerts else ""
+    lived = result["cycles"]
     same = result["replay"]["identical"] and result["backtest_identical"]
     decide = "decide the same, to the byte" if same else "DO NOT DECIDE THE SAME"
     return (
-        f"Live, the bars after them: {result['decisions']} decisions, declined: "
+        f"Live, {lived['decided']} of the {lived['asked']} bars after them: "
+        f"{result['decisions']} decisions, declined: "
         f"{declined or 'none'}; {result['orders']} orders, {result['fills']} fills; equity "
         f"{result['equity']:,.2f} after costs, buy and hold {result['buy_and_hold']:,.2f}{seen}.",
         f"Replay, and a backtest of the same bars, {decide}. "

@@ -17,6 +17,7 @@ from actors.risk import RiskActor
 from actors.supervisor import Member, Supervisor
 from actors.trainer import TrainerActor
 from dexml.costs import CostConfig
+from dexml.cycle import Timing
 from dexml.data.store import Store
 from dexml.domain import Bar, History, Timeframe
 from dexml.execution.paper import PaperBroker
@@ -97,6 +98,8 @@ class Crew:
 
     def start_traders(self, model: str, costs: CostConfig | None = None) -> None:
         """Start the owners of forecasts, book, account and outcomes, serving `model`."""
+        costs = costs or CostConfig()
+        self.supervisor.timing = Timing(latency_s=costs.latency_s)
         run, url = self.place.run, self.place.database_url
         self._add(
             ForecastActor,
@@ -110,7 +113,7 @@ class Crew:
             begin=lambda: (model,),
         )
         self._add(RiskActor, "risk", run, url)
-        self._add(ExecutionActor, "execution", run, url, PaperBroker(costs or CostConfig()))
+        self._add(ExecutionActor, "execution", run, url, PaperBroker(costs))
         self._add(MonitorActor, "monitor", run, url, begin=lambda: (self._newest_bars(),))
 
     def open_run(self, at: datetime, state: State, seed: int) -> None:

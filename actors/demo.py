@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -28,6 +29,7 @@ from actors.stages import Stages
 from actors.verdict import Evidence, live, score
 from dexml.access import new_token
 from dexml.clock import SimulatedClock
+from dexml.data.rows import SETTLE_S
 from dexml.data.venues import VENUES
 from dexml.doctor import require_place
 from dexml.domain import Bars, History, to_datetime
@@ -126,12 +128,13 @@ def _run(
     port: int,
 ) -> tuple[dict[str, Any], Crew]:
     instants = source.instants()
-    clock = SimulatedClock(instants[source.n_history - 1])
+    clock = SimulatedClock(_acting_at(instants[source.n_history - 1], options))
     with stages.stage("Ray"):
         dashboard = cluster.start_local(temp_dir)
         stack.callback(ray.shutdown)
     servers = stack.enter_context(ExchangeServers(source.history, clock))
     place = _place(options)
+    stack.enter_context(_log_in(place.folder / "log.txt"))
     urls = {name: servers.urls[name] for name in (*options.exchanges, "news", "macro")}
     crew = Crew(place, tuple(sorted(source.history.bars)), urls, source.series())
     _backfill(crew, stages, instants[: source.n_history])
@@ -159,11 +162,13 @@ def _run(
         step.say(url)
     with stages.stage("live", total=options.cycles) as step:
         for closed_at in instants[source.n_history :][: options.cycles]:
-            clock.advance(closed_at - clock.now())
+            clock.advance(_acting_at(closed_at, options) - clock.now())
             crew.supervisor.cycle(closed_at)
             step.advance(1, f"{closed_at:%Y-%m-%d %H:%M}")
     with stages.stage("replay and backtest"):
         result |= live(evidence)
+        decided = len(crew.ledger.equity(place.run))
+        result["cycles"] = {"asked": options.cycles, "decided": decided}
     result |= {
         "run": place.run,
         "config": TypeAdapter(KernelConfig).dump_python(options.kernel, mode="json")
@@ -173,6 +178,11 @@ def _run(
         "ray_dashboard": dashboard,
     }
     return result, crew
+
+
+# An order meets the market after its latency; before a bar has settled no exchange calls it closed.
+def _acting_at(closed_at: datetime, options: DemoOptions) -> datetime:
+    return closed_at + timedelta(seconds=max(options.kernel.costs.latency_s, SETTLE_S))
 
 
 def _source(options: DemoOptions) -> Source:
@@ -237,6 +247,24 @@ def _serve(crew: Crew, port: int) -> tuple[str, str]:
     serve.start(http_options=serve_app.http_options(port=port))
     serve.run(serve_app.build(args), name="dexml", route_prefix="/")
     return f"http://127.0.0.1:{port}", token
+
+
+@contextmanager
+def _log_in(file: Path) -> Iterator[None]:
+    """Write what the loop has to tell, with tracebacks, into a file and not on the screen."""
+    handler = logging.FileHandler(file, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    loggers = [logging.getLogger(name) for name in ("actors", "dexml")]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.propagate = False
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+            logger.propagate = True
+        handler.close()
 
 
 def _page_port(wanted: int | None) -> int:

@@ -12,16 +12,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 import psutil
+
+from actors.interruption import interruptible
 
 __all__ = ["MemoryWatch", "sandbox"]
 
 _PR_SET_CHILD_SUBREAPER = 36
 _LONGEST_BASE = 26
 _PREFIX, _OWNER = "dexml-", "owner"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _HALF_WRITTEN = re.compile(r"\..+\.(\d+)\.(?:partial|tmp)")
 
 
@@ -47,34 +47,20 @@ def sandbox(home: Path | None = None) -> Iterator[Path]:
         _sweep(home)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_short_folder()))
     (folder / _OWNER).write_text(_identity(psutil.Process()))
-    previous = {number: signal.getsignal(number) for number in _SIGNALS}
-    heard = [number for number in _SIGNALS if previous[number] is not signal.SIG_IGN]  # nohup
-    for number in heard:
-        signal.signal(number, _unwind)
-    try:
-        with _temporary_files_in(folder / "tmp"):
-            yield folder
-    finally:
-        unwinding = any(signal.getsignal(number) is signal.SIG_IGN for number in heard)
-        _ignore_signals()
+
+    def clean_up() -> None:
         _stop_descendants()
         shutil.rmtree(folder, ignore_errors=True)
         if home is not None:
             _sweep(home)
-        if not unwinding:  # else the process ends, and one more Ctrl-C must not tear that
-            for number in _SIGNALS:
-                signal.signal(number, previous[number])
 
-
-def _unwind(_number: int, _frame: FrameType | None) -> None:
-    _ignore_signals()
-    os.write(2, b"\nStopping, this takes a few seconds ...\n")
-    raise KeyboardInterrupt
-
-
-def _ignore_signals() -> None:
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    with interruptible(clean_up) as end:
+        try:
+            with _temporary_files_in(folder / "tmp"):
+                yield folder
+        finally:
+            end()
+            clean_up()
 
 
 def _identity(process: psutil.Process) -> str:

@@ -74,8 +74,9 @@ class Supervisor:
         self._ledger = ledger
         self._call = call
         self._now = now
+        self.timing = Timing()
         self._members: dict[str, Member] = {}
-        self._resting: dict[str, float] = {}  # until when
+        self._resting: dict[str, tuple[datetime, float]] = {}  # until when, on both clocks
         self._failing: set[str] = set()
         self._unwell: set[str] | None = None  # not asked yet
 
@@ -107,7 +108,7 @@ class Supervisor:
         if forecasts is None:
             return []
         self._tell_health(closed_at, dict(forecasts.unwell))
-        commands = run_bar(_LiveHost(self), forecasts.bars, forecasts.signals, prices)
+        commands = run_bar(_LiveHost(self), forecasts.bars, forecasts.signals, prices, self.timing)
         self._spare(closed_at, "monitor", "observe", list(forecasts.bars))
         return commands
 
@@ -122,7 +123,7 @@ class Supervisor:
 
     def _hear_requests(self, closed_at: datetime, prices: Mapping[str, float]) -> None:
         """Let the kernel hear what people asked since the last bar, before it decides."""
-        at = closed_at + timedelta(seconds=Timing().latency_s)
+        at = closed_at + timedelta(seconds=self.timing.latency_s)
         for record in self._ledger.unheard_requests(self._run):
             live_through(_LiveHost(self), decode_event(record), exact(prices), at)
 
@@ -147,7 +148,7 @@ class Supervisor:
         timeout_s: float = 10.0,
     ) -> Any:
         """Ask a part that the loop can do without; None if it failed or rests after a failure."""
-        if self._now() < self._resting.get(name, -inf):
+        if self._rests(name, closed_at):
             return None
         try:
             if self._resting.pop(name, None) is not None:
@@ -155,11 +156,22 @@ class Supervisor:
             answer = self.ask(name, method, *args, timeout_s=timeout_s)
         except Exception as error:  # the loop's edge: whatever a part does becomes an alert
             _LOG.warning("%s.%s failed", name, method, exc_info=error)
-            self._resting[name] = self._now() + BACK_OFF_S
+            self._resting[name] = self._rest(closed_at, error)
             self._hear_of(closed_at, name, (method, error))
             return None
         self._hear_of(closed_at, name, _shortfall(answer))
         return answer
+
+    # Who answers with an error may be asked at the next bar of a simulated year; who does not
+    # answer is not waited for at each of them.
+    def _rest(self, closed_at: datetime, error: Exception) -> tuple[datetime, float]:
+        gone = isinstance(error, EnvironmentRefused)
+        until = closed_at + timedelta(seconds=BACK_OFF_S)
+        return until, self._now() + (BACK_OFF_S if gone else 0.0)
+
+    def _rests(self, name: str, closed_at: datetime) -> bool:
+        loop, wall = self._resting.get(name, (closed_at, -inf))
+        return closed_at < loop or self._now() < wall
 
     def _hear_of(self, at: datetime, name: str, failure: tuple[str, object] | None) -> None:
         """Let the kernel hear when a part begins to fail and when it works again."""

@@ -1,7 +1,9 @@
 """How a recorded bar set is heard: worst prices, best prices, close; the one way for all hosts.
 
-An intent decided at a close is filled at the opening price of the next bar, after the latency: an
-order is never filled at the price it was decided on.
+An intent decided at a close is filled at the opening price of the next bar, and stamped after the
+latency: what an order meets is no part of what it was decided on. Where a bar opens at the close
+before it, as in the planted market and nearly so on liquid exchanges, both prices are the same, and
+the costs are the pool's fee, depth and gas; over a hole there is no price and no fill.
 """
 
 from __future__ import annotations

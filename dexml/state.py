@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import reduce
+from math import isfinite
 
 from dexml.costs import MONEY, CostConfig
 from dexml.domain import Bar, Intent, Mode, Timeframe
@@ -41,6 +43,9 @@ class KernelConfig:
     warm_up_bars: int = 24
 
     def __post_init__(self) -> None:
+        for part, name, value in _numbers(self):
+            if not isfinite(value):
+                raise ConfigError(f"{part}.{name}", "must be finite", value, "Set a number.")
         if not 20 <= self.warm_up_bars <= self.window_bars:
             raise ConfigError(
                 "kernel.warm_up_bars",
@@ -52,6 +57,14 @@ class KernelConfig:
     @property
     def bars_per_day(self) -> float:
         return 86_400 / self.timeframe.seconds
+
+
+def _numbers(config: KernelConfig) -> Iterator[tuple[str, str, float]]:
+    for part in ("costs", "policy", "sizing", "exits", "limits"):
+        for one in fields(getattr(config, part)):
+            value = getattr(getattr(config, part), one.name)
+            if isinstance(value, float | Decimal):
+                yield part, one.name, float(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

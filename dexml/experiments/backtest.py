@@ -179,7 +179,8 @@ def _bar_sets(bars: Mapping[str, Bars], signals: pd.DataFrame) -> Iterator[BarSe
     said = _forecasts(signals)
     rows = {name: {stamp: row for row, stamp in enumerate(_ns(bars[name]))} for name in bars}
     stamps = sorted({stamp for table in rows.values() for stamp in table})
-    for stamp, following in zip(stamps, [*stamps[1:], None], strict=True):
+    step = next(iter(bars.values())).timeframe.seconds * 10**9
+    for stamp in stamps:
         closed = tuple(
             bars[name].bar(rows[name][stamp]) for name in sorted(bars) if stamp in rows[name]
         )
@@ -187,10 +188,10 @@ def _bar_sets(bars: Mapping[str, Bars], signals: pd.DataFrame) -> Iterator[BarSe
             signal_of(bar.instrument, bar.closed_at, said.get((stamp, bar.instrument), {}))
             for bar in closed
         )
-        opening = {
-            name: float(bars[name].open[rows[name][following]])
+        opening = {  # over a hole there is no price to fill at
+            name: float(bars[name].open[rows[name][stamp + step]])
             for name in bars
-            if following in rows[name]
+            if stamp + step in rows[name]
         }
         yield closed, spoken, opening
 

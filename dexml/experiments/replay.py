@@ -66,7 +66,7 @@ def replay(events: Iterable[Recorded], initial: State) -> ReplayReport:
 
 
 def replay_run(ledger: Ledger, run: str) -> ReplayReport:
-    """Replay a run of the ledger from its first event, after verifying its chain.
+    """Replay a run of the ledger from its first event, after verifying every chain.
 
     Raises
     ------
@@ -76,7 +76,8 @@ def replay_run(ledger: Ledger, run: str) -> ReplayReport:
         If a row was changed since it was written.
     """
     initial = decode_state(began(ledger, run)["config"]["initial_state"])
-    ledger.verify_chain("risk")
+    for stream in ledger.streams():
+        ledger.verify_chain(stream)
     rows = (Recorded(event=row.event, commands=row.commands) for row in ledger.events(run))
     return replay(rows, initial)
 

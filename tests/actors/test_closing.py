@@ -35,6 +35,7 @@ def _result() -> dict[str, Any]:
         "declined": {"abstain": 10, "cost": 200},
         "replay": {"identical": True},
         "backtest_identical": True,
+        "cycles": {"asked": 50, "decided": 50},
         "decisions": 300,
         "orders": 3,
         "alerts": 0,

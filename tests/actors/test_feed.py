@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from actors.feed import ContextActor, FeedActor
 from dexml.clock import SimulatedClock
 from dexml.data.http import Patience
 from dexml.data.news import NewsFeed
+from dexml.data.rows import SETTLE_S
 from dexml.data.social import RecordedSocial
 from dexml.data.store import Store
-from dexml.domain import MACRO_COLUMNS, NEWS_COLUMNS, PRICE_COLUMNS, History, Timeframe
+from dexml.domain import MACRO_COLUMNS, NEWS_COLUMNS, PRICE_COLUMNS, Bars, History, Timeframe
 from dexml.errors import ActorNotReady
 from dexml.simulation.exchanges import ExchangeServers
 from tests.random_walk import some_bars
@@ -95,6 +97,19 @@ def test_a_feed_keeps_its_bars_in_an_object_store(
     clock.advance(2 * HOUR)
     assert feed_on(urls, "binance", bucket, epoch=2).poll().n_new == 4
     assert_stored(bucket, "binance", history, 402)
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_the_last_bar_before_a_hole_is_stored_and_has_no_price_after_it(
+    venue: str, history: History, tmp_path: Path
+) -> None:
+    kept = {name: bars.frame().iloc[:300] for name, bars in history.bars.items()}
+    holed = {name: Bars.from_frame(name, Timeframe.H1, frame) for name, frame in kept.items()}
+    clock = SimulatedClock(START + 300 * HOUR + timedelta(seconds=SETTLE_S))
+    with ExchangeServers(replace(history, bars=holed), clock) as servers:
+        report = feed_on(servers.urls, venue, tmp_path).poll()
+    assert (report.closed_at, report.behind) == (START + 300 * HOUR, ())
+    assert report.prices == {}
 
 
 def test_the_second_time_changes_nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pandas as pd
@@ -28,7 +29,15 @@ def test_a_failing_part_is_one_alert_and_the_loop_decides_on(rig: Rig, name: str
     rig.live(3)
     assert rig.decided() == 3 * len(NAMES)
     assert rig.alerts() == [f"{name} failed, the loop goes on: {_method(name)}: a bug"]
-    assert rig.parts[name].asked == 1  # it rests
+    assert rig.parts[name].asked == 3  # an hour of the loop is longer than its rest
+
+
+def test_a_part_that_failed_rests_for_a_minute_of_the_loop(rig: Rig) -> None:
+    rig.parts["context"].failure = ValueError("a bug")
+    closed_at = SETS[rig.row][0].closed_at
+    for seconds in (0, 20, 59, 61):
+        rig.supervisor._spare(closed_at + timedelta(seconds=seconds), "context", "poll")
+    assert rig.parts["context"].asked == 2
 
 
 @pytest.mark.parametrize("name", ["feed:one", "context", "monitor"])

@@ -78,6 +78,8 @@ def test_a_wrong_argument_is_one_sentence_and_code_2(
             "data.exchanges must be binance, kraken, coinbaseexchange here, was ('okx',)",
         ),
         ('[serve]\nhost = "0.0.0.0"', "serve.host must be 127.0.0.1 here, was 0.0.0.0"),
+        ("[policy]\nhorizon = 24", "policy.horizon must be 1 here, was 24"),
+        ("[exits]\nstop_atr = inf", "exits.stop_atr must be finite, was inf"),
         ('storage_uri = "s3://x"', "storage_uri must be left out here, was s3://x"),
         (
             'database_url = "postgresql+pg8000://me:secret@127.0.0.1:1/db"',

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -116,3 +118,15 @@ def test_halt_resume_and_close_are_written_down_with_nothing_running(
         assert status["asked"]["wanted"] == wanted
     with Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}") as ledger:
         assert len(ledger.unheard_requests(RUN)) == 4
+
+
+@pytest.mark.parametrize("change", ["UPDATE fills SET quote = '1'", "DELETE FROM orders"])
+def test_replay_refuses_a_ledger_whose_fills_or_orders_were_changed(
+    dexml: Dexml, tmp_path: Path, change: str
+) -> None:
+    record_run(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as connection, connection:
+        connection.execute(change)
+    said = dexml("replay", "--home", tmp_path)
+    assert said.code == 1
+    assert "stream 'execution'" in said.err

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dexml.costs import CostConfig
-from dexml.domain import Bars, Timeframe
+from dexml.domain import Bars, Timeframe, to_datetime64
 from dexml.errors import DataError
 from dexml.events import Action
 from dexml.execution.paper import PaperBroker
@@ -168,3 +168,17 @@ def test_two_thousand_bar_sets_of_six_instruments_take_under_ten_seconds() -> No
     started = time.process_time()
     backtest(bars, signals, KernelConfig())
     assert time.process_time() - started < 10
+
+
+def test_over_a_hole_in_all_bars_no_order_is_filled_at_what_came_after_it() -> None:
+    bars, signals = market(120)
+    hole = (np.arange(120) < 60) | (np.arange(120) >= 70)
+    holed = {
+        name: Bars.from_frame(name, Timeframe.H1, item.frame()[hole]) for name, item in bars.items()
+    }
+    report = backtest(holed, signals, KernelConfig())
+    after = bars[INSTRUMENTS[0]].closed_at[59]
+    decided = [order for order in report.orders if to_datetime64(order.decided_at) == after]
+    filled = {fill.intent_id for fill in report.fills}
+    assert decided
+    assert not filled & {order.intent_id for order in decided}
