@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dexml.domain import Bars, History
+from dexml.domain import SOCIAL, Bars, History
 from dexml.errors import DataError, LeakFound
 from dexml.features.forgeries import begin_later, forge_future, tail
 from dexml.features.honesty import both_ways, heard_live
@@ -106,8 +106,8 @@ def audit(
     horizon : int
         A label must need exactly so many bars more.
     n_cuts : int
-        Instants at which the future is cut off and changed, besides one while a headline and one
-        while a macro value is published but not yet known.
+        Instants at which the future is cut off and changed, besides one while a headline, one while
+        a macro value and one while a social value is published but not yet known.
     build : callable, optional
         Makes the panel. Default: `build_panel`, with users' indicators over everything at once, so
         that it shows what they would reach if their window did not hold them.
@@ -164,7 +164,9 @@ def _cuts(
     open_ = inner[(inner.hour % 4 != 0) & (inner.hour != 0)]
     pool = open_ if len(open_) else inner
     picked = {pool[int(k)] for k in generator.integers(0, len(pool), n_cuts)}
-    for frame, stamp in ((piece.news, "published_at"), (piece.macro, "period_at")):
+    social = piece.macro["series"].astype(str).str.startswith(SOCIAL)  # hourly: always in flight
+    by_period = (piece.macro[~social], piece.macro[social])
+    for frame, stamp in ((piece.news, "published_at"), *((one, "period_at") for one in by_period)):
         picked |= {*_in_flight(frame, stamp, inner)[-1:]}
     return sorted(picked)
 
