@@ -30,8 +30,10 @@ from dexml.terminal import run as run_app
 from dexml.terminal import screen
 
 if TYPE_CHECKING:
+    from dexml.config import Settings
     from dexml.ledger import Ledger
 
+LEDGER = "ledger.sqlite"
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -181,11 +183,24 @@ def replay(run: Run = None, as_json: AsJson = False, home: Home = None) -> None:
 
 @app.command()
 def status(run: Run = None, as_json: AsJson = False, home: Home = None) -> None:
-    """Say what a run stands at: mode, equity, positions, alerts; works with Ray dead."""
-    from dexml.status import status_lines, status_of
+    """Say what a run stands at: mode, equity, positions, data, alerts; works with Ray dead.
 
+    Without any run it says what the store holds, and how far that can be trusted.
+    """
+    from dexml.status import data_lines, status_lines, status_of, stored_data
+
+    settings = settings_of(home)
+    data = stored_data(settings.storage_path) if run is None and not _has_ledger(settings) else []
+    if data:
+        with screen(as_json) as shown:
+            shown.result = {"run": None, "data": data}
+            for line in data_lines(data):
+                shown.console.print(line, soft_wrap=True, markup=False)
+        return
     with _ledger(home) as ledger, screen(as_json) as shown:
-        shown.result = status_of(ledger, run or _latest(ledger))
+        name = run or _latest(ledger)
+        store = settings.home.absolute() / "runs" / name / "store"
+        shown.result = status_of(ledger, name, store=store if store.is_dir() else None)
         for line in status_lines(shown.result):
             shown.console.print(line, soft_wrap=True, markup=False)
 
@@ -213,11 +228,16 @@ def _ledger(home: Path | None) -> Ledger:
     from dexml.ledger import Ledger
 
     settings = settings_of(home)
-    path = settings.home.absolute() / "ledger.sqlite"
-    if settings.database_url is None and not path.is_file():
+    path = settings.home.absolute() / LEDGER
+    if not _has_ledger(settings):
         fix = "Run dexml demo first, or name the folder of its state with --home."
         raise EnvironmentRefused(f"ledger {path}", "must exist", "missing", fix)
     return Ledger.open(settings.ledger_url)
+
+
+def _has_ledger(settings: Settings) -> bool:
+    file = settings.home.absolute() / LEDGER
+    return settings.database_url is not None or file.is_file()
 
 
 def _latest(ledger: Ledger) -> str:
