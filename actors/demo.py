@@ -137,7 +137,7 @@ def _run(
     _backfill(crew, stages, instants[: source.n_history])
     known = crew.history()
     with stages.stage("leak audit") as step:
-        report = audit(known, labels=labels(known.bars), seed=options.seed)
+        report = audit(known, labels=labels, seed=options.seed)
         report.raise_if_leaking()
         step.say(f"{report.checked} checked, 0 leaks")
     split = split_in_time(build_panel(known))

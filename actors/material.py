@@ -63,7 +63,7 @@ def prepare(market: Callable[[], Market], stages: Stages, seed: int) -> Material
         bars = sum(len(series) for series in history.bars.values())
         step.say(f"{bars:,} bars")
     with stages.stage("leak audit") as step:
-        report = audit(history, labels=labels(history.bars), seed=seed)
+        report = audit(history, labels=labels, seed=seed)
         report.raise_if_leaking()
         step.say(f"{report.checked} checked, 0 leaks")
     return Material(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from hypothesis import settings
 
 from dexml.cli_options import guard_ray
 
+pytest_plugins = ["tests.object_store"]
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 settings.register_profile("untimed", deadline=None)  # time is measured by benchmarks
 settings.load_profile("untimed")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a suite in the background of a script
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests press Ctrl-C all the same
 guard_ray()  # before any test imports Ray, so that it runs here as it does in the product
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pandas as pd
 
 from dexml.data.macro import MacroSource, MacroUpdate
-from dexml.data.news import NewsSource
+from dexml.data.news import NewsSource, NewsUpdate
 from dexml.data.store import Store
-from dexml.data.stories import Stories
+from dexml.data.stories import Stories, oldest_kept
 from dexml.errors import DataError
 
 __all__ = ["Context", "ContextReport"]
@@ -60,8 +60,9 @@ class Context:
 
     def _recall(self) -> None:
         news = self._store.news()
-        self._stories.recall(news)
         if len(news):  # a source that never answered is asked from the newest headline of all
+            self._stories = Stories(since=oldest_kept(news))
+            self._stories.recall(news)
             newest = news["known_at"].max().to_pydatetime()
             self.read_at |= {source.name: newest for source in self._news}
         macro = self._store.macro().sort_values("known_at", kind="stable")
@@ -73,16 +74,24 @@ class Context:
         updates = {}
         for source in self._news:
             try:
-                updates[source.name] = source.fetch(self.read_at.get(source.name))
+                since = self.read_at.get(source.name)
+                updates[source.name] = _never_before(source.fetch(since), since)
             except DataError as error:
                 failed[source.name] = str(error)
         told = [update.news for update in updates.values() if len(update.news)]
         # folded together, so that the order of the sources does not matter
-        fresh = self._stories.fold(pd.concat(told, ignore_index=True)) if told else pd.DataFrame()
+        fresh = self._folded(pd.concat(told, ignore_index=True)) if told else pd.DataFrame()
         if len(fresh):
             self._store.append_news(fresh)
         self.read_at |= {name: update.fetched_at for name, update in updates.items()}
         return len(fresh)
+
+    def _folded(self, told: pd.DataFrame) -> pd.DataFrame:
+        first = told["published_at"].min()
+        if not self._stories.reaches(first):  # an archive: its stories are compared with the store
+            self._stories = Stories()
+            self._stories.recall(self._store.news())
+        return self._stories.fold(told)
 
     def _poll_series(self, source: MacroSource, failed: dict[str, str]) -> int:
         visits = [self.read_at.get(name) for name in source.series]
@@ -118,3 +127,11 @@ class Context:
         now = pd.to_datetime(fresh["series"].map(dict(update.fetched_at)), utc=True)
         known_at = fresh["known_at"].where(~late, now.dt.as_unit("ns"))
         return fresh.assign(known_at=known_at).drop(columns="revised").reset_index(drop=True)
+
+
+# After the first visit nothing is known before it was fetched: who decided by then did not have it.
+def _never_before(update: NewsUpdate, since: datetime | None) -> NewsUpdate:
+    if since is None or not len(update.news):
+        return update
+    known_at, now = update.news["known_at"], pd.Timestamp(update.fetched_at).as_unit("ns")
+    return replace(update, news=update.news.assign(known_at=known_at.where(known_at > now, now)))

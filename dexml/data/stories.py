@@ -9,11 +9,11 @@ from itertools import pairwise
 
 import pandas as pd
 
-__all__ = ["NEAR", "Stories", "same_story", "words_of"]
+__all__ = ["NEAR", "Stories", "oldest_kept", "same_story", "words_of"]
 
 # on 7,496 recorded headlines every pair from here up was one story; the first errors are at 0.45
 NEAR = 0.5
-_KEPT = 10_000
+_KEPT = 1_000  # about six kilobytes each
 _WITHIN = pd.Timedelta(days=1)
 _ORDER = ("known_at", "published_at", "source", "title")
 _SMALL = frozenset(
@@ -91,16 +91,28 @@ class Stories:
     >>> news = pd.DataFrame({"title": ["Bitcoin falls!", "BITCOIN falls"], "known_at": at})
     >>> len(Stories().fold(news))
     1
+
+    Attributes
+    ----------
+    since : Timestamp or None
+        Stories known before it are forgotten; None if none are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, since: pd.Timestamp | None = None) -> None:
+        self.since = since
         self._exact: dict[tuple[str, ...], pd.Timestamp] = {}
         self._shingled: dict[tuple[str, int], list[_Story]] = {}  # by shingle and day
 
     def recall(self, news: pd.DataFrame) -> None:
-        """Remember headlines that are already stored."""
+        """Remember headlines that are already stored, from `since` on."""
+        if self.since is not None:
+            news = news[news["known_at"] >= self.since]
         for words, at in _told(news):
             self._remember(_story(words, at))
+
+    def reaches(self, at: pd.Timestamp) -> bool:
+        """Tell whether all is remembered that a story of that instant may repeat."""
+        return self.since is None or at - _WITHIN >= self.since
 
     def fold(self, news: pd.DataFrame) -> pd.DataFrame:
         """Return the headlines that are new, ordered by `known_at`, and remember them."""
@@ -108,7 +120,7 @@ class Stories:
         news = news.sort_values(order, kind="stable", ignore_index=True)
         kept = [self._is_new(_story(words, at)) for words, at in _told(news)]
         if len(self._exact) > _KEPT:
-            self._forget(news["known_at"].max() - 2 * _WITHIN)
+            self._forget(oldest_kept(news))
         return news[pd.Series(kept, dtype=bool)].reset_index(drop=True)
 
     def _is_new(self, story: _Story) -> bool:
@@ -133,9 +145,16 @@ class Stories:
             self._shingled.setdefault((shingle, _day(story.at)), []).append(story)
 
     def _forget(self, before: pd.Timestamp) -> None:
+        self.since = before
         self._exact = {words: at for words, at in self._exact.items() if at >= before}
         recent = {key: told for key, told in self._shingled.items() if key[1] >= _day(before)}
         self._shingled = recent
+
+
+def oldest_kept(news: pd.DataFrame) -> pd.Timestamp:
+    """Return the instant from which stories are remembered beside these."""
+    newest: pd.Timestamp = news["known_at"].max()
+    return newest - 2 * _WITHIN
 
 
 def _day(at: pd.Timestamp) -> int:

@@ -7,82 +7,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from dexml.domain import SOCIAL, Bars, History
-from dexml.errors import DataError, LeakFound
+from dexml.domain import Bars, History
+from dexml.errors import DataError
+from dexml.features.cuts import chance_cuts, telling_cuts
+from dexml.features.findings import AuditReport, Check, Leak, compare, first_of_each
 from dexml.features.forgeries import begin_later, forge_future, tail
-from dexml.features.honesty import both_ways, heard_live
+from dexml.features.honesty import (
+    answer_nothing,
+    as_newest,
+    both_ways,
+    columns_of,
+    heard_live,
+    over_more,
+    own_columns,
+)
 from dexml.features.panel import build_panel, warm_up
 
 __all__ = ["AuditReport", "Build", "Check", "Labels", "Leak", "audit"]
 
 Build = Callable[[History], pd.DataFrame]
 Labels = Callable[[Mapping[str, Bars], int], pd.DataFrame]
-Check = Literal["truncation", "perturbation", "start", "window", "live", "label"]
 
 _ROWS = 220  # audited after the warm-up
 _TOLERANCE = 1e-6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leak:
-    """A feature or target that broke a check.
-
-    Attributes
-    ----------
-    feature : str
-        Column; "(rows)" if whole rows appeared or vanished.
-    check : str
-        "truncation", "perturbation", "start", "window" (it reaches beyond the window that it
-        declares), "live" (heard close by close it has other bits) or "label".
-    closed_at : Timestamp
-        First row that differs.
-    detail : str
-        The instrument and both values.
-    """
-
-    feature: str
-    check: Check
-    closed_at: pd.Timestamp
-    detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditReport:
-    """What was audited and what was found.
-
-    Attributes
-    ----------
-    checked : int
-        Features and targets.
-    """
-
-    checked: int
-    leaks: tuple[Leak, ...]
-    seconds: float
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Return the leaking features, each once, sorted."""
-        return tuple(sorted({leak.feature for leak in self.leaks}))
-
-    def raise_if_leaking(self) -> None:
-        """Raise `LeakFound` with the name of every leaking feature."""
-        if self.leaks:
-            first = self.leaks[0]
-            raise LeakFound(
-                f"features {', '.join(self.names)}",
-                "must use nothing from the future",
-                f"{first.feature} broken by {first.check} at {first.closed_at}: {first.detail}",
-                "Remove them, join them by the instant they were known, or declare their window.",
-            )
 
 
 def audit(
@@ -106,8 +58,9 @@ def audit(
     horizon : int
         A label must need exactly so many bars more.
     n_cuts : int
-        Instants at which the future is cut off and changed, besides one while a headline, one while
-        a macro value and one while a social value is published but not yet known.
+        Instants, drawn by chance, at which the future is cut off and changed, besides up to four
+        where seldom mistakes show: while a headline, a macro value or its revision is not yet
+        known, an exchange or a bar is missing.
     build : callable, optional
         Makes the panel. Default: `build_panel`, with users' indicators over everything at once, so
         that it shows what they would reach if their window did not hold them.
@@ -134,113 +87,74 @@ def audit(
             "Backfill more bars.",
         )
     generator = np.random.default_rng(seed)
-    leaks = [*_check_cuts(piece, whole, _cuts(piece, whole, n_cuts, generator), make, generator)]
-    leaks += [*_check_start(piece, whole, make), *_check_windows(piece)]
+    cuts = _cuts(piece, whole, n_cuts, generator)
+    leaks = [*_check_cuts(piece, whole, cuts, make, generator), *_check_start(piece, whole, make)]
+    own = own_columns(piece) if build else columns_of(whole, piece)
+    leaks += _check_indicators(history, piece, own, generator)
     if build is None and not leaks:
-        leaks += _compare(*heard_live(piece), "live", 0.0)
+        leaks += compare(*heard_live(piece, whole), "live", 0.0)
     n_targets = 0
     if labels is not None:
         found, n_targets = _check_labels(history, labels, horizon)
         leaks += found
     return AuditReport(
         checked=whole.shape[1] + n_targets,
-        leaks=_first_of_each(leaks),
+        leaks=first_of_each(leaks),
         seconds=time.perf_counter() - began,
     )
 
 
-def _first_of_each(leaks: list[Leak]) -> tuple[Leak, ...]:
-    first = {(leak.feature, leak.check): leak for leak in reversed(leaks)}
-    return tuple(sorted(first.values(), key=lambda leak: (leak.feature, leak.check)))
-
-
-# A fact in flight (published, not yet known) shows a join by the wrong stamp, so one cut is laid
-# there for each kind; the others fall inside a higher bar that has not closed.
+# What is cut off there is told by every cut; what is changed, by chance and by the most telling.
 def _cuts(
     piece: History, whole: pd.DataFrame, n_cuts: int, generator: np.random.Generator
-) -> list[pd.Timestamp]:
+) -> dict[pd.Timestamp, bool]:
     closes = pd.DatetimeIndex(whole.index.get_level_values(0).unique())
     inner = closes[len(closes) // 4 : -2]
-    open_ = inner[(inner.hour % 4 != 0) & (inner.hour != 0)]
-    pool = open_ if len(open_) else inner
-    picked = {pool[int(k)] for k in generator.integers(0, len(pool), n_cuts)}
-    social = piece.macro["series"].astype(str).str.startswith(SOCIAL)  # hourly: always in flight
-    by_period = (piece.macro[~social], piece.macro[social])
-    for frame, stamp in ((piece.news, "published_at"), *((one, "period_at") for one in by_period)):
-        picked |= {*_in_flight(frame, stamp, inner)[-1:]}
-    return sorted(picked)
-
-
-def _in_flight(frame: pd.DataFrame, stamp: str, closes: pd.DatetimeIndex) -> list[pd.Timestamp]:
-    if not len(frame):
-        return []
-    begun = np.searchsorted(np.sort(frame[stamp].to_numpy()), closes.to_numpy(), side="right")
-    known = np.searchsorted(np.sort(frame["known_at"].to_numpy()), closes.to_numpy(), side="right")
-    return list(closes[begun > known])
+    drawn = chance_cuts(inner, n_cuts, generator)
+    telling = telling_cuts(piece, inner, drawn)
+    return {cut: k <= len(drawn) for k, cut in enumerate([*drawn, *telling])}
 
 
 def _check_cuts(
     piece: History,
     whole: pd.DataFrame,
-    cuts: list[pd.Timestamp],
+    cuts: Mapping[pd.Timestamp, bool],
     build: Build,
     generator: np.random.Generator,
 ) -> Iterator[Leak]:
     stamps = whole.index.get_level_values(0)
-    for cut in cuts:
+    for cut, changed in cuts.items():
         at = cut.tz_localize(None).to_datetime64()
         before = whole[stamps <= cut]
-        yield from _compare(before, build(piece.until(at)), "truncation", 0.0)
-        forged = build(forge_future(piece, at, generator))
-        kept = forged[forged.index.get_level_values(0) <= cut]
-        yield from _compare(before, kept, "perturbation", 0.0)
+        yield from compare(before, build(piece.until(at)), "truncation", 0.0)
+        if changed:
+            forged = build(forge_future(piece, at, generator))
+            kept = forged[forged.index.get_level_values(0) <= cut]
+            yield from compare(before, kept, "perturbation", 0.0)
 
 
 def _check_start(piece: History, whole: pd.DataFrame, build: Build) -> Iterator[Leak]:
     later = build(begin_later(piece, _ROWS // 2 + 1))
     shared = whole[whole.index.isin(later.index)]
-    yield from _compare(shared, later, "start", _TOLERANCE)
+    yield from compare(shared, later, "start", _TOLERANCE)
 
 
-def _check_windows(piece: History) -> Iterator[Leak]:
-    for over_all, on_windows in both_ways(piece):
-        yield from _compare(over_all, on_windows, "window", _TOLERANCE)
-
-
-# Columns that exist in one panel only are read as missing there: a series may begin after the cut.
-def _compare(
-    expected: pd.DataFrame, found: pd.DataFrame, check: Check, tolerance: float
+def _check_indicators(
+    history: History,
+    piece: History,
+    own: Mapping[str, pd.DataFrame],
+    generator: np.random.Generator,
 ) -> Iterator[Leak]:
-    if not expected.index.equals(found.index):
-        odd = expected.index.symmetric_difference(found.index)
-        at = odd.get_level_values(0).min() if len(odd) else found.index[0][0]
-        yield Leak(feature="(rows)", check=check, closed_at=at, detail=f"{len(odd)} rows differ")
-        shared = expected.index.intersection(found.index)
-        expected, found = expected.loc[shared], found.loc[shared]
-    columns = expected.columns.union(found.columns, sort=False)
-    left = expected.reindex(columns=columns).to_numpy(dtype=np.float64)
-    right = found.reindex(columns=columns).to_numpy(dtype=np.float64)
-    wrong = _differ(left, right, tolerance)
-    for k in np.flatnonzero(wrong.any(axis=0)):
-        row = int(np.argmax(wrong[:, k]))
-        at, instrument = (expected.index.get_level_values(level)[row] for level in (0, 1))
-        detail = f"{instrument} {left[row, k]!r} became {right[row, k]!r}"
-        yield Leak(feature=str(columns[int(k)]), check=check, closed_at=at, detail=detail)
-
-
-def _differ(
-    left: NDArray[np.float64],
-    right: NDArray[np.float64],
-    tolerance: float,
-) -> NDArray[np.bool_]:
-    one_missing = np.isnan(left) != np.isnan(right)
-    known = ~np.isnan(left) & ~np.isnan(right)
-    a, b = np.where(known, left, 0.0), np.where(known, right, 0.0)
-    if tolerance == 0.0:
-        return np.asarray(one_missing | (a != b))
-    # Near a zero crossing only the column's own spread says what is small.
-    scale = np.maximum(np.abs(a), a.std(axis=0)) if len(a) else np.abs(a)
-    return np.asarray(one_missing | (np.abs(a - b) > tolerance * scale + 1e-12))
+    for over_all, on_windows in both_ways(piece, own):
+        yield from compare(over_all, on_windows, "window", _TOLERANCE)
+    for batch, newest in as_newest(piece, own):
+        yield from compare(batch, newest, "live", 0.0)
+    if longer := over_more(history, own):
+        yield from compare(*longer, "start", _TOLERANCE)
+    for name, deaf in answer_nothing(piece, own, generator):
+        detail = f"{name} has the same values on another market"
+        for column in map(str, deaf):
+            yield Leak(feature=column, check="memory", closed_at=deaf.index[0][0], detail=detail)
 
 
 def _check_labels(
@@ -255,12 +169,13 @@ def _check_labels(
     return leaks, frame.shape[1]
 
 
-# The last `horizon` rows must be unknown, and the row before them known.
+# The last `horizon` rows must be unknown, and the row before them known, if no hole parts them.
 def _ends(frame: pd.DataFrame, bars: Bars, name: str, horizon: int) -> Iterator[Leak]:
     stamps = pd.DatetimeIndex(bars.closed_at[-horizon - 1 :], tz="UTC")
     rows = frame.reindex(pd.MultiIndex.from_product([stamps, [name]])).to_numpy()
+    parted = stamps[-1] - stamps[0] != horizon * pd.Timedelta(bars.timeframe.step)
     for column, last in zip(frame.columns, rows.T, strict=True):
-        if np.isfinite(last[1:]).any() or np.isnan(last[0]):
+        if np.isfinite(last[1:]).any() or (np.isnan(last[0]) and not parted):
             known = int(np.isfinite(last[1:]).sum())
             detail = (
                 f"{name}: {known} of the last {horizon} labels known, the one before: {last[0]}"
@@ -278,6 +193,6 @@ def _check_label_cut(
     for name, bars in cut.items():
         known = pd.DatetimeIndex(bars.closed_at[: max(len(bars) - horizon, 0)], tz="UTC")
         rows = pd.MultiIndex.from_product([known, [name]], names=frame.index.names)
-        yield from _compare(frame.loc[rows], found.loc[rows], "label", 0.0)
+        yield from compare(frame.loc[rows], found.loc[rows], "label", 0.0)
         if len(bars):
             yield from _ends(found, bars, name, horizon)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 from dexml.domain import Bars, History
 from dexml.features.macro import MACRO_PERIODS
 
-__all__ = ["begin_later", "forge_future", "tail"]
+__all__ = ["begin_later", "forge_all", "forge_future", "tail"]
 
 Floats = NDArray[np.float64]
 
@@ -64,6 +66,17 @@ def forge_future(history: History, cut: np.datetime64, generator: np.random.Gene
     )
 
 
+def forge_all(history: History, generator: np.random.Generator) -> History:
+    """Return another market of the same instruments and times, with a tenth of its bars lost."""
+    whole = forge_future(history, np.datetime64("1700-01-01", "ns"), generator)
+    return replace(whole, bars={name: _thin(one, generator) for name, one in whole.bars.items()})
+
+
+def _thin(bars: Bars, generator: np.random.Generator) -> Bars:
+    kept = generator.random(len(bars)) > 0.1
+    return Bars.from_frame(bars.instrument, bars.timeframe, bars.frame()[kept])
+
+
 def _forge_venues(
     closes: pd.DataFrame, cut: pd.Timestamp, generator: np.random.Generator
 ) -> pd.DataFrame:
@@ -73,19 +86,22 @@ def _forge_venues(
     return closes * np.where(future, factor, 1.0)
 
 
+# Open and close go ways of their own, so that the shape of a bar tells nothing of the true one.
 def _forge_bars(bars: Bars, cut: np.datetime64, generator: np.random.Generator) -> Bars:
     first = int(np.searchsorted(bars.closed_at, cut, side="right"))
     n = len(bars) - first
-    path = np.exp(np.cumsum(generator.normal(0.0, 0.05, n)))
-    factor = np.concatenate([np.ones(first), path])
+    path = np.exp(np.cumsum(generator.normal(0.0, 0.05, (n, 2)).ravel())).reshape(n, 2)
+    opened, closed = (np.concatenate([np.ones(first), one]) for one in path.T)
     size = np.concatenate([np.ones(first), generator.uniform(0.1, 10.0, n)])
-    prices = {name: getattr(bars, name) * factor for name in ("open", "high", "low", "close")}
     return Bars(
         instrument=bars.instrument,
         timeframe=bars.timeframe,
         closed_at=bars.closed_at,
+        open=bars.open * opened,
+        high=bars.high * np.maximum(opened, closed),
+        low=bars.low * np.minimum(opened, closed),
+        close=bars.close * closed,
         volume=bars.volume * size,
-        **prices,
     )
 
 

@@ -1,59 +1,147 @@
-"""Whether indicators keep what they declare: their window, and the same bits live as in batch."""
+"""Whether indicators keep what they declare: their window, their past, the same bits live."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from dexml.domain import Bar, Bars, History
-from dexml.features.indicators import INDICATORS, Indicator
+from dexml.features.forgeries import forge_all
+from dexml.features.indicators import INDICATORS, compute_columns
 from dexml.features.live import LivePanel
 from dexml.features.panel import build_panel, warm_up
+from dexml.features.sideways import sideways
 
-__all__ = ["both_ways", "heard_live"]
+__all__ = ["answer_nothing", "as_newest", "both_ways", "heard_live", "over_more", "own_columns"]
 
 Floats = NDArray[np.float64]
+Pair = tuple[pd.DataFrame, pd.DataFrame]
 
-_ROWS = 48
+_LEVELS = ("closed_at", "instrument")
 _CLOSES = 3
 
 
-def both_ways(history: History) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-    """Run every indicator that is not `shared` over everything and on its windows.
+def columns_of(panel: pd.DataFrame, history: History) -> dict[str, pd.DataFrame]:
+    """Return what `own_columns` would compute anew: the indicators' columns of a panel."""
+    names = [name for one in INDICATORS.values() for name in one.columns]
+    instruments = panel.index.get_level_values("instrument")
+    return {name: panel.loc[instruments == name, names] for name in history.bars}
+
+
+def own_columns(history: History) -> dict[str, pd.DataFrame]:
+    """Compute every indicator of each instrument over all its bars, whatever its window.
+
+    Returns
+    -------
+    dict of instrument to DataFrame
+        Rows after the warm-up, index (closed_at, instrument).
+    """
+    found = {}
+    for name, bars in history.bars.items():
+        columns = compute_columns(bars, on_windows=False) if len(bars) else {}
+        found[name] = _frame(bars, columns, warm_up(history.timeframe))
+    return found
+
+
+def both_ways(history: History, own: Mapping[str, pd.DataFrame]) -> Iterator[Pair]:
+    """Run every indicator that is not `shared` on its windows.
 
     Yields
     ------
     tuple of DataFrame
-        The last rows of one instrument both ways, index (closed_at, instrument). They differ only
+        The rows of one instrument as `own_columns` has them, and on windows. They differ only
         if an indicator reaches beyond its window: into the future, or farther back than declared.
     """
-    own = [one for one in INDICATORS.values() if not one.shared]
-    skip = warm_up(history.timeframe)
-    for bars in history.bars.values() if own else ():
-        rows = range(max(skip, len(bars) - _ROWS), len(bars))
+    users = [one for one in INDICATORS.values() if not one.shared]
+    for name, bars in history.bars.items() if users else ():
+        rows = range(len(bars) - len(own[name]), len(bars))
         if len(rows):
-            whole = {c: v[rows[0] :] for one in own for c, v in _over(one, bars).items()}
-            parts = {c: v[rows[0] :] for one in own for c, v in one.on_windows(bars, rows).items()}
-            yield _frame(bars, rows, whole), _frame(bars, rows, parts)
+            parts = {c: v for one in users for c, v in one.on_windows(bars, rows).items()}
+            yield own[name][list(parts)], _frame(bars, parts, rows[0])
 
 
-def _over(one: Indicator, bars: Bars) -> dict[str, Floats]:
-    found = one.over(bars, {})
-    return {name: np.asarray(found[name], dtype=np.float64) for name in one.columns}
+def as_newest(history: History, own: Mapping[str, pd.DataFrame]) -> Iterator[Pair]:
+    """Run every `shared` indicator on what each row's past alone holds, as a live panel does.
+
+    Yields
+    ------
+    tuple of DataFrame
+        The rows of one instrument as `own_columns` has them, and each as if it were the newest.
+    """
+    for name, bars in history.bars.items():
+        n_rows = len(own[name])
+        if n_rows:
+            alone = sideways(bars, n_rows)
+            yield own[name][list(alone)], pd.DataFrame(alone, index=own[name].index)
 
 
-def _frame(bars: Bars, rows: range, columns: dict[str, Floats]) -> pd.DataFrame:
-    stamps = pd.DatetimeIndex(bars.closed_at[rows[0] :], tz="UTC")
-    names = ("closed_at", "instrument")
-    index = pd.MultiIndex.from_product([stamps, [bars.instrument]], names=names)
-    return pd.DataFrame(columns, index=index)
+def over_more(history: History, own: Mapping[str, pd.DataFrame]) -> Pair | None:
+    """Run every indicator over all bars of the longest series, of which `own` saw the last stretch.
+
+    Returns
+    -------
+    tuple of DataFrame, or None if `own` saw it all
+        The rows of that instrument as `own` has them, and as the whole series gives them.
+    """
+    bars = max(history.bars.values(), key=len)
+    seen = own[bars.instrument]
+    if not len(seen) or len(bars) == len(seen) + warm_up(history.timeframe):
+        return None
+    columns = compute_columns(bars, on_windows=False)
+    return seen, _frame(bars, columns, len(bars) - len(seen))
 
 
-def heard_live(history: History) -> tuple[pd.DataFrame, pd.DataFrame]:
+def answer_nothing(
+    history: History, own: Mapping[str, pd.DataFrame], generator: np.random.Generator
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Find columns that are the same on another market: they remember, or look up, what they say.
+
+    Two instruments are tried. What is the same for both only reads the clock, which is no fault; so
+    of an instrument that is alone nothing can be told.
+
+    Yields
+    ------
+    tuple of str and DataFrame
+        An instrument and its columns that answer to nothing.
+    """
+    longest = sorted(history.bars, key=lambda name: -len(history.bars[name]))[:2]
+    two = History(bars={name: history.bars[name] for name in longest})
+    for name, elsewhere in own_columns(forge_all(two, generator)).items():
+        shared = own[name].index.intersection(elsewhere.index)
+        here, there = own[name].loc[shared], elsewhere.loc[shared]
+        if len(shared):
+            deaf = (here == there).all() & (here != here.iloc[0]).any() & ~_clocks(name, own)
+            if deaf.any():
+                yield name, here.loc[:, deaf]
+
+
+def _clocks(name: str, own: Mapping[str, pd.DataFrame]) -> pd.Series[bool]:
+    mine = own[name].droplevel("instrument")
+    others = [frame.droplevel("instrument") for other, frame in own.items() if other != name]
+    same = [
+        (mine.loc[closes] == frame.loc[closes]).all()
+        for frame in others
+        if len(closes := mine.index.intersection(frame.index))
+    ]
+    return pd.concat(same, axis=1).any(axis=1) if same else pd.Series(True, index=mine.columns)
+
+
+def _frame(bars: Bars, columns: Mapping[str, Floats], first: int) -> pd.DataFrame:
+    stamps = pd.DatetimeIndex(bars.closed_at[first:], tz="UTC")
+    index = pd.MultiIndex.from_product([stamps, [bars.instrument]], names=_LEVELS)
+    return pd.DataFrame({name: values[first:] for name, values in columns.items()}, index=index)
+
+
+def heard_live(history: History, over_all: pd.DataFrame) -> Pair:
     """Compute the last closes of a history in one batch and one close at a time.
+
+    Parameters
+    ----------
+    over_all : DataFrame
+        Its panel with users' indicators over everything: the batch, where there are none.
 
     Returns
     -------
@@ -64,7 +152,8 @@ def heard_live(history: History) -> tuple[pd.DataFrame, pd.DataFrame]:
     closes = times[-_CLOSES:]
     live = LivePanel(_before(history, closes[0]))
     rows = [_hear(live, history, at) for at in closes]
-    batch = build_panel(history)
+    shared = all(one.shared for one in INDICATORS.values())
+    batch = over_all if shared else build_panel(history)
     stamps = batch.index.get_level_values("closed_at")
     return batch[stamps >= pd.Timestamp(closes[0], tz="UTC")], pd.concat(rows)
 

@@ -86,7 +86,8 @@ class Indicator:
 
     def over(self, bars: Bars, values: Mapping[str, Floats]) -> Mapping[str, Floats]:
         """Run its function once over all of `bars`, whatever its window."""
-        return self.compute(bars, values) if self.studies else self.compute(bars)
+        given = take(bars, 0, len(bars))
+        return self.compute(given, values) if self.studies else self.compute(given)
 
     def on_windows(self, bars: Bars, rows: range) -> dict[str, Floats]:
         """Run it on the window that ends at each of `rows`; other rows are NaN."""

@@ -44,13 +44,19 @@ def unchecked(
     return bars
 
 
+# Whoever writes into a window would change the history for everybody else.
+def _sealed(values: Floats) -> Floats:
+    values.flags.writeable = False
+    return values
+
+
 def window(bars: Bars, first: int, last: int) -> Bars:
-    """Return rows `first` to `last` of bars as views."""
+    """Return rows `first` to `last` of bars as views that cannot be written to."""
     fields = {
-        "open": bars.open[first:last],
-        "high": bars.high[first:last],
-        "low": bars.low[first:last],
-        "close": bars.close[first:last],
-        "volume": bars.volume[first:last],
+        "open": _sealed(bars.open[first:last]),
+        "high": _sealed(bars.high[first:last]),
+        "low": _sealed(bars.low[first:last]),
+        "close": _sealed(bars.close[first:last]),
+        "volume": _sealed(bars.volume[first:last]),
     }
     return unchecked(bars.instrument, bars.timeframe, bars.closed_at[first:last], fields)

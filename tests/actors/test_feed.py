@@ -59,13 +59,13 @@ def urls(history: History, clock: SimulatedClock) -> Iterator[dict[str, str]]:
         yield servers.urls
 
 
-def feed_on(urls: dict[str, str], venue: str, folder: Path, epoch: int = 1) -> FeedActor:
+def feed_on(urls: dict[str, str], venue: str, folder: Path | str, epoch: int = 1) -> FeedActor:
     actor = FeedActor(venue, urls[venue], NAMES, Timeframe.H1, folder)
     actor.start(epoch)
     return actor
 
 
-def assert_stored(folder: Path, venue: str, history: History, n_bars: int) -> None:
+def assert_stored(folder: Path | str, venue: str, history: History, n_bars: int) -> None:
     for name in NAMES:
         stored = Store(folder).bars(venue, name, Timeframe.H1)
         wanted = history.bars[name].take(slice(0, n_bars))
@@ -86,6 +86,15 @@ def test_backfill_and_polls_store_exactly_the_closed_bars(
         assert (report.n_new, report.closed_at, report.behind) == (2, clock.now(), ())
         assert report.prices == {name: history.bars[name].open[n_bars] for name in NAMES}
     assert_stored(tmp_path, venue, history, 404)
+
+
+def test_a_feed_keeps_its_bars_in_an_object_store(
+    bucket: str, urls: dict[str, str], history: History, clock: SimulatedClock
+) -> None:
+    feed_on(urls, "binance", bucket).backfill(START, clock.now())
+    clock.advance(2 * HOUR)
+    assert feed_on(urls, "binance", bucket, epoch=2).poll().n_new == 4
+    assert_stored(bucket, "binance", history, 402)
 
 
 def test_the_second_time_changes_nothing(

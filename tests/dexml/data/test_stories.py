@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dexml.data.stories import Stories, same_story
+from dexml.data.stories import Stories, oldest_kept, same_story
 
 TITLES = [
     "XRP Moves With the Market as Ripples Announces Buyout",
@@ -100,3 +100,26 @@ def test_folding_visit_by_visit_keeps_what_folding_at_once_does(
 
 def test_a_story_is_new_again_after_a_day() -> None:
     assert len(Stories().fold(told([(0, 0), (1, 24), (0, 25)]))) == 2
+
+
+def _day_by_day(n_days: int, n_a_day: int = 100) -> pd.DataFrame:
+    at = pd.to_datetime([k / n_a_day for k in range(n_days * n_a_day)], unit="D", utc=True)
+    titles = [f"Coin {k} moves on day {k // n_a_day} of the year" for k in range(len(at))]
+    return pd.DataFrame({"title": titles, "known_at": at, "published_at": at, "source": "Wire"})
+
+
+def test_what_it_remembers_does_not_grow_with_the_years() -> None:
+    news, stories = _day_by_day(60), Stories()
+    for day in range(60):
+        assert len(stories.fold(news.iloc[100 * day : 100 * (day + 1)])) == 100
+        assert len(stories._exact) <= 1_100
+    assert not stories.reaches(news["known_at"].iloc[0])
+    assert stories.reaches(news["known_at"].iloc[-1])
+
+
+def test_only_what_may_be_told_again_is_recalled() -> None:
+    news = _day_by_day(9)
+    stories = Stories(since=oldest_kept(news))
+    stories.recall(news)
+    assert len(stories._exact) == 201
+    assert stories.fold(news.tail(100)).empty
