@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from dexml.domain import Fill, Intent
+from dexml.domain import Fill, Intent, Mode
 from dexml.errors import ActorNotReady
 from dexml.events import Filled, OrderFailed
 from dexml.execution.broker import Broker
@@ -65,10 +65,17 @@ class ExecutionActor:
             intent = _INTENT.validate_json(row.intent)
             price = intent.reference_price if prices is None else prices.get(intent.instrument)
             if price is not None:
-                self._settle(epoch, intent, self._broker.execute(intent, price, at), at)
+                self._settle(epoch, intent, self._sent(intent, price, at), at)
         rows = self._ledger.unheard_outcomes(self._run)
         heard = (decode_event(json.dumps(row.outcome)) for row in rows)
         return [event for event in heard if isinstance(event, Filled | OrderFailed)]
+
+    def _sent(self, intent: Intent, price: Decimal, at: datetime) -> Fill | OrderFailed:
+        asked = self._ledger.newest_request(self._run)  # by whom the kernel may not have heard yet
+        if asked is not None and asked["wanted"] == Mode.HALTED:
+            reason = f"halted by {asked['by']}"
+            return OrderFailed(at=at, intent_id=intent.intent_id, reason=reason)
+        return self._broker.execute(intent, price, at)
 
     def give_up(self, failure: OrderFailed) -> None:
         """Close an intent that certainly was not carried out, so that it never will be."""

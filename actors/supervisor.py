@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from math import inf
 from typing import Any
@@ -14,12 +14,13 @@ from typing import Any
 from ray.exceptions import GetTimeoutError, RayActorError
 
 from actors import runtime
-from dexml.cycle import run_bar
+from dexml.cycle import Timing, exact, live_through, run_bar
 from dexml.domain import Intent
 from dexml.errors import ActorNotReady, EnvironmentRefused
 from dexml.events import Command, Event, Filled, HealthChanged, OrderFailed, PartChanged
 from dexml.experiments.replay import restore
 from dexml.ledger import Ledger
+from dexml.records import decode_event
 
 __all__ = ["Member", "Supervisor"]
 
@@ -101,6 +102,7 @@ class Supervisor:
         Without forecasts nothing is decided.
         """
         prices = self._poll(closed_at)
+        self._hear_requests(closed_at, prices)
         forecasts = self._spare(closed_at, "forecast", "forecast", closed_at, timeout_s=30)
         if forecasts is None:
             return []
@@ -117,6 +119,12 @@ class Supervisor:
                     self._begin(member)
             except EnvironmentRefused as error:
                 _LOG.warning("%s does not come back", member.name, exc_info=error)
+
+    def _hear_requests(self, closed_at: datetime, prices: Mapping[str, float]) -> None:
+        """Let the kernel hear what people asked since the last bar, before it decides."""
+        at = closed_at + timedelta(seconds=Timing().latency_s)
+        for record in self._ledger.unheard_requests(self._run):
+            live_through(_LiveHost(self), decode_event(record), exact(prices), at)
 
     def _poll(self, closed_at: datetime) -> dict[str, float]:
         # the first feed is the preferred one: its price of an open bar wins

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from dexml import __version__
 from dexml.cli_data import add_data_commands
+from dexml.cli_ledger import Run, has_ledger, latest_run, opened_ledger
+from dexml.cli_modes import add_mode_commands
 from dexml.cli_options import (
     AsJson,
     BarFiles,
@@ -25,15 +26,9 @@ from dexml.cli_options import (
     symbols_of,
 )
 from dexml.cli_validate import validate_app
-from dexml.errors import EnvironmentRefused
 from dexml.terminal import run as run_app
 from dexml.terminal import screen
 
-if TYPE_CHECKING:
-    from dexml.config import Settings
-    from dexml.ledger import Ledger
-
-LEDGER = "ledger.sqlite"
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -43,9 +38,8 @@ app = typer.Typer(
 config_app = typer.Typer(no_args_is_help=True, help="Show the configuration and where it is from.")
 app.add_typer(validate_app, name="validate")
 add_data_commands(app)
+add_mode_commands(app)
 app.add_typer(config_app, name="config")
-
-Run = Annotated[str | None, typer.Argument(help="Name of the run.", show_default="the latest")]
 
 
 def main() -> NoReturn:
@@ -170,8 +164,8 @@ def replay(run: Run = None, as_json: AsJson = False, home: Home = None) -> None:
     """Decide a recorded run again from its events and compare every byte."""
     from dexml.experiments.replay import replay_run
 
-    with _ledger(home) as ledger, screen(as_json) as shown:
-        name = run or _latest(ledger)
+    with opened_ledger(home) as ledger, screen(as_json) as shown:
+        name = run or latest_run(ledger)
         report = replay_run(ledger, name)
         said = "identical" if report.identical else f"first difference: {report.first_difference}"
         shown.console.print(f"{name}: {report.decisions} decisions, {said}.", soft_wrap=True)
@@ -190,15 +184,15 @@ def status(run: Run = None, as_json: AsJson = False, home: Home = None) -> None:
     from dexml.status import data_lines, status_lines, status_of, stored_data
 
     settings = settings_of(home)
-    data = stored_data(settings.storage_path) if run is None and not _has_ledger(settings) else []
+    data = stored_data(settings.storage_path) if run is None and not has_ledger(settings) else []
     if data:
         with screen(as_json) as shown:
             shown.result = {"run": None, "data": data}
             for line in data_lines(data):
                 shown.console.print(line, soft_wrap=True, markup=False)
         return
-    with _ledger(home) as ledger, screen(as_json) as shown:
-        name = run or _latest(ledger)
+    with opened_ledger(home) as ledger, screen(as_json) as shown:
+        name = run or latest_run(ledger)
         store = settings.home.absolute() / "runs" / name / "store"
         shown.result = status_of(ledger, name, store=store if store.is_dir() else None)
         for line in status_lines(shown.result):
@@ -222,29 +216,6 @@ def config_show(as_json: AsJson = False, home: Home = None) -> None:
             "settings": {one.name: one.value for one in found},
             "sources": {one.name: one.source for one in found},
         }
-
-
-def _ledger(home: Path | None) -> Ledger:
-    from dexml.ledger import Ledger
-
-    settings = settings_of(home)
-    path = settings.home.absolute() / LEDGER
-    if not _has_ledger(settings):
-        fix = "Run dexml demo first, or name the folder of its state with --home."
-        raise EnvironmentRefused(f"ledger {path}", "must exist", "missing", fix)
-    return Ledger.open(settings.ledger_url)
-
-
-def _has_ledger(settings: Settings) -> bool:
-    file = settings.home.absolute() / LEDGER
-    return settings.database_url is not None or file.is_file()
-
-
-def _latest(ledger: Ledger) -> str:
-    latest = ledger.latest_run()
-    if latest is None:
-        raise EnvironmentRefused("ledger", "must hold a run", "empty", "Run dexml demo first.")
-    return str(latest["run"])
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from dexml.events import (
     event_order,
 )
 
-__all__ = ["Host", "Timing", "run_bar"]
+__all__ = ["Host", "Timing", "exact", "live_through", "run_bar"]
 
 Outcome = Filled | OrderFailed
 _PHASES: tuple[tuple[Literal["worst", "best"], int], ...] = (("worst", 1), ("best", 2))
@@ -91,12 +91,11 @@ def run_bar(
     for phase, thirds in _PHASES:
         at = timing.within(closed_at, thirds)
         seen = PricesSeen(at=at, phase=phase, prices=_extremes(bars, phase))
-        commands += _lived(host, seen, None, at)
+        commands += live_through(host, seen, None, at)
     signals = tuple(sorted(signals, key=lambda signal: signal.instrument))
-    prices = {name: Decimal(repr(float(price))) for name, price in next_prices.items()}
     filled_at = closed_at + timedelta(seconds=timing.latency_s)
     close = BarsClosed(at=closed_at, bars=bars, signals=signals)
-    return commands + _lived(host, close, prices, filled_at)
+    return commands + live_through(host, close, exact(next_prices), filled_at)
 
 
 def _common_close(bars: tuple[Bar, ...]) -> datetime:
@@ -113,9 +112,27 @@ def _extremes(bars: tuple[Bar, ...], phase: str) -> tuple[tuple[str, float], ...
     return tuple((bar.instrument, bar.low if phase == "worst" else bar.high) for bar in bars)
 
 
-def _lived(
+def exact(prices: Mapping[str, float]) -> dict[str, Decimal]:
+    """Return prices as decimals that read as the floats do.
+
+    Examples
+    --------
+    >>> exact({"BTC/USDT": 0.1})
+    {'BTC/USDT': Decimal('0.1')}
+    """
+    return {name: Decimal(repr(float(price))) for name, price in prices.items()}
+
+
+def live_through(
     host: Host, event: Event, prices: Mapping[str, Decimal] | None, at: datetime
 ) -> list[Command]:
+    """Let `host` hear an event, carry out what it decides, and hear what became of it.
+
+    Parameters
+    ----------
+    prices : mapping of instrument to Decimal, or None
+        The market that the orders meet `at`; None: the prices they were decided at.
+    """
     commands = host.decide(event)
     intents = [command.intent for command in commands if isinstance(command, Trade)]
     if not intents:

@@ -18,6 +18,7 @@ __all__ = [
     "Action",
     "Alert",
     "BarsClosed",
+    "CloseRequested",
     "Command",
     "Decision",
     "EquityMarked",
@@ -29,6 +30,7 @@ __all__ = [
     "PartChanged",
     "PricesSeen",
     "Reason",
+    "Request",
     "Trade",
     "event_order",
 ]
@@ -143,7 +145,21 @@ class ModeRequested:
         return f"mode_requested:{self.at.isoformat()}:{self.mode}:{self.by}"
 
 
-Event = BarsClosed | PricesSeen | Filled | OrderFailed | HealthChanged | PartChanged | ModeRequested
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseRequested:
+    """A person asks to sell all that is held; only reductions pass from then on."""
+
+    kind: Literal["close_requested"] = "close_requested"
+    at: datetime
+    by: str
+
+    @property
+    def id(self) -> str:
+        return f"close_requested:{self.at.isoformat()}:{self.by}"
+
+
+Request = ModeRequested | CloseRequested
+Event = BarsClosed | PricesSeen | Filled | OrderFailed | HealthChanged | PartChanged | Request
 
 _RANK = (
     "prices_seen",
@@ -153,6 +169,7 @@ _RANK = (
     "health_changed",
     "part_changed",
     "mode_requested",
+    "close_requested",
 )
 
 
@@ -185,6 +202,7 @@ class Reason(StrEnum):
     STOP = "stop"
     TAKE_PROFIT = "take_profit"
     TIME = "time"
+    REQUEST = "request"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ def status_of(
     unwell = [book.instrument for book in state.books if not book.healthy]
     names = [book.instrument for book in state.books]
     data = standings(Store(store), state.closed_at, names) if store and state.closed_at else []
+    asked = ledger.newest_request(run)
     return {
         "run": run,
         "closed_at": state.closed_at.isoformat() if state.closed_at else None,
@@ -45,6 +46,7 @@ def status_of(
         "quarantine": {name: _why(ledger, run, name) for name in unwell},
         "data": [one.row() for one in data],
         "unsent_intents": waiting,
+        "asked": asked and {name: asked[name] for name in ("wanted", "by", "at")},
         "alerts": alerts[::-1],
     }
 
@@ -78,6 +80,9 @@ def status_lines(seen: dict[str, Any]) -> Iterator[str]:
     for why in seen["quarantine"].values():
         yield f"quarantine: {why}"
     yield from data_lines(seen["data"])
+    asked = seen["asked"]
+    if asked and asked["wanted"] != seen["mode"]:
+        yield f"asked to be {asked['wanted']} by {asked['by']}: heard at its next bar"
     if seen["unsent_intents"]:
         yield f"{len(seen['unsent_intents'])} intents not sent yet"
     for alert in seen["alerts"]:

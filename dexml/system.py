@@ -19,6 +19,7 @@ from dexml.errors import ConfigError
 from dexml.events import (
     Alert,
     BarsClosed,
+    CloseRequested,
     Command,
     Event,
     Filled,
@@ -28,6 +29,7 @@ from dexml.events import (
     PartChanged,
     PricesSeen,
     Reason,
+    Request,
 )
 from dexml.intents import sell_all
 from dexml.risk.exits import exit_reason
@@ -141,8 +143,8 @@ def _hear(state: State, event: Event) -> tuple[State, list[Command]]:
             return _hear_health(state, event)
         case PartChanged():
             return state, [_part_alert(event)]
-        case ModeRequested():
-            return _hear_mode(state, event)
+        case ModeRequested() | CloseRequested():
+            return _hear_request(state, event)
 
 
 def _hear_prices(state: State, event: PricesSeen) -> tuple[State, list[Command]]:
@@ -197,6 +199,12 @@ def _part_alert(event: PartChanged) -> Alert:
     return _alert(event, "warning", f"{event.part} failed, the loop goes on: {event.reason}")
 
 
+def _hear_request(state: State, event: Request) -> tuple[State, list[Command]]:
+    if isinstance(event, ModeRequested):
+        return _hear_mode(state, event)
+    return _hear_close_request(state, event)
+
+
 def _hear_mode(state: State, event: ModeRequested) -> tuple[State, list[Command]]:
     if event.mode is state.mode:
         return state, []
@@ -204,6 +212,19 @@ def _hear_mode(state: State, event: ModeRequested) -> tuple[State, list[Command]
     # Whoever resumes accepts the loss so far; else the drawdown limit would trip at once again.
     peak = state.equity if event.mode is Mode.ACTIVE else state.peak
     return replace(state, mode=event.mode, peak=peak), [alert]
+
+
+def _hear_close_request(state: State, event: CloseRequested) -> tuple[State, list[Command]]:
+    held = [book for book in state.books if book.position is not None]
+    text = f"{len(held)} positions are closed, only reductions pass from now on, by {event.by}."
+    commands: list[Command] = [_alert(event, "warning", text)]
+    state = replace(state, mode=Mode.REDUCING)
+    for book in held:
+        if book.bar is not None:
+            price = book.bar.close
+            state, trades = sell_all(state, book, price, event.at, Reason.REQUEST)
+            commands += trades
+    return state, commands
 
 
 def _alert(event: Event, severity: Severity, text: str) -> Alert:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from actors.execution import ExecutionActor
 from actors.risk import RiskActor
-from dexml.domain import Bars, Timeframe
-from dexml.events import Command, Event
+from dexml.domain import Bars, Intent, Timeframe
+from dexml.events import Command, Event, Filled, OrderFailed
 from dexml.execution.paper import PaperBroker
 from dexml.experiments.backtest import LocalHost, backtest
 from dexml.ledger import Ledger
@@ -23,13 +25,22 @@ RUN = "demo-20240101-000000-1"
 
 
 class _OwnedHost(LocalHost):
-    def __init__(self, state: State, owner: RiskActor) -> None:
-        super().__init__(state, PaperBroker(state.config.costs))
-        self.owner = owner
+    def __init__(self, state: State, url: str) -> None:
+        broker = PaperBroker(state.config.costs)
+        super().__init__(state, broker)
+        self.risk, self.execution = RiskActor(RUN, url), ExecutionActor(RUN, url, broker)
+        with Ledger.open(url) as ledger:
+            self.risk.start(ledger.acquire_epoch("risk", "test"))
+            self.execution.start(ledger.acquire_epoch("execution", "test"))
 
     def decide(self, event: Event) -> list[Command]:
         super().decide(event)
-        return self.owner.handle(event)
+        return self.risk.handle(event)
+
+    def execute(
+        self, intents: Sequence[Intent], prices: Mapping[str, Decimal] | None, at: datetime
+    ) -> list[Filled | OrderFailed]:
+        return self.execution.work(prices, at)
 
 
 def hourly(n_bars: int, seed: int = 0) -> pd.DataFrame:
@@ -62,9 +73,7 @@ def record_run(home: Path, n_bars: int = 120) -> str:
     with Ledger.open(url) as ledger:
         config = {"initial_state": encode(state)}
         ledger.start_run(RUN, datetime(2024, 1, 1, tzinfo=UTC), config, 0)
-        owner = RiskActor(RUN, url)
-        owner.start(ledger.acquire_epoch("risk", "test"))
-        backtest(bars, said, KernelConfig(), host=_OwnedHost(state, owner))
+    backtest(bars, said, KernelConfig(), host=_OwnedHost(state, url))
     return RUN
 
 

@@ -99,7 +99,8 @@ def deposit_news(store: Store, news: pd.DataFrame) -> Deposit:
     """Store the headlines that tell something new, each story once."""
     once = Stories().fold(news)
     known = store.news()
-    near = known["known_at"].between(once["known_at"].min() - _DAY, once["known_at"].max() + _DAY)
+    first, last = once["published_at"].min() - _DAY, once["published_at"].max() + _DAY
+    near = known["published_at"].between(first, last)
     stories = Stories()
     stories.recall(known[near])
     n_new = store.append_news(stories.fold(once))

@@ -77,9 +77,9 @@ class Stories:
     Two titles are one story if their words are the same or, of at least four words each, at least
     `NEAR` of the shingles of both are shared (Jaccard index over words, pairs of neighbouring
     words and word stems of five letters), and they agree in every number and in every word that
-    turns a story round (rises or falls, approves or rejects). Headlines are taken in the order of
-    `known_at`, then `published_at`, source and title, whatever their order in the table; the first
-    is kept.
+    turns a story round (rises or falls, approves or rejects), and were published within a day.
+    Headlines are taken in the order of `known_at`, then `published_at`, source and title, whatever
+    their order in the table; the first is kept.
 
     References
     ----------
@@ -95,7 +95,7 @@ class Stories:
     Attributes
     ----------
     since : Timestamp or None
-        Stories known before it are forgotten; None if none are.
+        Stories told before it are forgotten; None if none are.
     """
 
     def __init__(self, since: pd.Timestamp | None = None) -> None:
@@ -106,7 +106,7 @@ class Stories:
     def recall(self, news: pd.DataFrame) -> None:
         """Remember headlines that are already stored, from `since` on."""
         if self.since is not None:
-            news = news[news["known_at"] >= self.since]
+            news = news[_instants(news) >= self.since]
         for words, at in _told(news):
             self._remember(_story(words, at))
 
@@ -153,7 +153,7 @@ class Stories:
 
 def oldest_kept(news: pd.DataFrame) -> pd.Timestamp:
     """Return the instant from which stories are remembered beside these."""
-    newest: pd.Timestamp = news["known_at"].max()
+    newest: pd.Timestamp = _instants(news).max()
     return newest - 2 * _WITHIN
 
 
@@ -163,8 +163,13 @@ def _day(at: pd.Timestamp) -> int:
 
 def _told(news: pd.DataFrame) -> list[tuple[tuple[str, ...], pd.Timestamp]]:
     sources = news["source"] if "source" in news else pd.Series("", index=news.index)
-    rows = zip(news["title"], sources, news["known_at"], strict=True)
+    rows = zip(news["title"], sources, _instants(news), strict=True)
     return [(words_of(title, source), at) for title, source, at in rows]
+
+
+# When a story was told: an archive's headlines may all become known at one later instant.
+def _instants(news: pd.DataFrame) -> pd.Series:
+    return news["published_at"] if "published_at" in news else news["known_at"]
 
 
 def _story(words: tuple[str, ...], at: pd.Timestamp) -> _Story:

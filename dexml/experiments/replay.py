@@ -13,7 +13,7 @@ from dexml.records import decode_event, decode_state, encode
 from dexml.state import State
 from dexml.system import step
 
-__all__ = ["Recorded", "ReplayReport", "replay", "replay_run", "restore"]
+__all__ = ["Recorded", "ReplayReport", "began", "replay", "replay_run", "restore"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ def replay_run(ledger: Ledger, run: str) -> ReplayReport:
     LedgerError
         If a row was changed since it was written.
     """
-    initial = decode_state(_started(ledger, run)["config"]["initial_state"])
+    initial = decode_state(began(ledger, run)["config"]["initial_state"])
     ledger.verify_chain("risk")
     rows = (Recorded(event=row.event, commands=row.commands) for row in ledger.events(run))
     return replay(rows, initial)
@@ -91,15 +91,16 @@ def restore(ledger: Ledger, run: str) -> State:
     LedgerError
         If the snapshot was changed since it was written.
     """
-    began = _started(ledger, run)["config"]["initial_state"]
-    seq, text = ledger.latest_snapshot(run) or (0, began)
+    first = began(ledger, run)["config"]["initial_state"]
+    seq, text = ledger.latest_snapshot(run) or (0, first)
     state = decode_state(text)
     for row in ledger.events(run, after_seq=seq):
         state, _ = step(state, decode_event(row.event))
     return state
 
 
-def _started(ledger: Ledger, run: str) -> dict[str, Any]:
+def began(ledger: Ledger, run: str) -> dict[str, Any]:
+    """Return the run's record; raises UsageError, naming the latest, if there is none."""
     started = ledger.run(run)
     if started is None:
         latest = ledger.latest_run()

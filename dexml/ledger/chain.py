@@ -17,9 +17,9 @@ from sqlalchemy import Connection, Table, insert, select, update
 
 from dexml.errors import LedgerError, StaleEpoch
 from dexml.ledger.rows import Primitive, Row, canonical, shaped
-from dexml.ledger.tables import CHAIN_COLUMNS, JOURNALS, streams
+from dexml.ledger.tables import CHAIN_COLUMNS, JOURNALS, epochs, streams
 
-__all__ = ["GENESIS", "Appender", "Head", "heads", "read_head", "verify"]
+__all__ = ["GENESIS", "Appender", "Head", "heads", "read_head", "take_over", "verify"]
 
 GENESIS = "0" * 64
 
@@ -70,6 +70,11 @@ class Appender:
         self._head = _owned_head(connection, stream, epoch)
         self._rows: dict[Table, list[dict[str, Any]]] = {}
 
+    @property
+    def epoch(self) -> int:
+        """The epoch under which the rows are added."""
+        return self._head.epoch
+
     def append(self, table: Table, row: Row) -> None:
         """Check a row, chain it, and keep it for `flush`."""
         body = shaped(table, row)
@@ -114,6 +119,27 @@ def _owned_head(connection: Connection, stream: str, epoch: int) -> Head:
             "Stop this writer: a newer owner has taken over.",
         )
     return head
+
+
+def take_over(connection: Connection, stream: str, holder: str) -> Appender:
+    """Own a stream under a new epoch, recorded with the heads of all other streams."""
+    head = read_head(connection, stream)
+    epoch = 1 if head is None else head.epoch + 1
+    _set_owner(connection, stream, holder, epoch, new=head is None)
+    others = {h.stream: [h.seq, h.digest] for h in heads(connection) if h.stream != stream}
+    appender = Appender(connection, stream, epoch)
+    appender.append(epochs, {"holder": holder, "anchors": canonical(others)})
+    return appender
+
+
+def _set_owner(connection: Connection, stream: str, holder: str, epoch: int, *, new: bool) -> None:
+    if new:
+        head = Head(stream=stream, epoch=epoch, holder=holder)
+        values = {name: getattr(head, name) for name in Head.__slots__}
+        connection.execute(insert(streams), values)
+        return
+    mine = update(streams).where(streams.c.stream == stream)
+    connection.execute(mine.values(epoch=epoch, holder=holder))
 
 
 def verify(connection: Connection, stream: str) -> int:

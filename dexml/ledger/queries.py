@@ -100,6 +100,20 @@ class Queries:
         known = select(1).where(heard.run == run, heard.event_id == done.event_id)
         return self._outcomes_of(run, ~known.correlate(tables.orders).exists())
 
+    def unheard_requests(self, run: str) -> list[str]:
+        """Return the records of what people asked and the owner has not yet heard."""
+        asked, heard = tables.requests.c, tables.events.c
+        known = select(1).where(heard.run == run, heard.event_id == asked.event_id)
+        query = select(asked.event).where(
+            asked.run == run, ~known.correlate(tables.requests).exists()
+        )
+        return [row["event"] for row in self._rows(query.order_by(asked.seq))]
+
+    def newest_request(self, run: str) -> dict[str, Any] | None:
+        """Return what was asked last (event_id, at, by, wanted, event), or None."""
+        rows = self._newest(tables.requests, run, 1)
+        return rows[0] if rows else None
+
     def forecasts(self, run: str, closed_at: datetime | str) -> list[dict[str, Any]]:
         """Return the forecasts made at a bar's close, by instrument and target."""
         made = tables.forecasts

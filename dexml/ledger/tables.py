@@ -161,6 +161,17 @@ outcomes = _journal(
     UniqueConstraint("run", "closed_at", "instrument", "target", name="uq_outcomes_key"),
 )
 
+requests = _journal(
+    "requests",
+    _text("run"),
+    _text("event_id"),
+    _instant("at"),
+    _text("by"),
+    _text("wanted"),
+    _text("event"),
+    _once("requests", "run", "event_id"),
+)
+
 JOURNALS: tuple[Table, ...] = (
     epochs,
     events,
@@ -172,6 +183,7 @@ JOURNALS: tuple[Table, ...] = (
     fills,
     forecasts,
     outcomes,
+    requests,
 )
 
 streams = Table(

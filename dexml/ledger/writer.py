@@ -14,13 +14,14 @@ from sqlalchemy import Connection, Table, delete, func, insert, select, update
 from dexml.errors import LedgerError
 from dexml.events import SCHEMA_VERSION
 from dexml.ledger import tables
-from dexml.ledger.chain import Appender, Head, heads, read_head
+from dexml.ledger.chain import Appender, take_over
 from dexml.ledger.database import Database
 from dexml.ledger.rows import Row, StepRows, canonical, fill_fields, shaped
 
 __all__ = ["Writer"]
 
 KEPT_SNAPSHOTS = 3
+REQUESTS = "requests"
 _EVENT_OF = {"fill": "filled", "failed": "order_failed"}
 
 
@@ -54,14 +55,27 @@ class Writer:
         The heads of all other streams are anchored in the row that records it.
         """
         with self._database.writing() as connection:
-            head = read_head(connection, stream)
-            epoch = 1 if head is None else head.epoch + 1
-            _set_owner(connection, stream, holder, epoch, new=head is None)
-            others = {h.stream: [h.seq, h.digest] for h in heads(connection) if h.stream != stream}
-            appender = Appender(connection, stream, epoch)
-            appender.append(tables.epochs, {"holder": holder, "anchors": canonical(others)})
+            appender = take_over(connection, stream, holder)
             appender.flush()
-        return epoch
+        return appender.epoch
+
+    def add_request(
+        self, run: str, event_id: str, event: str, wanted: str, at: datetime, by: str
+    ) -> None:
+        """Record what a person asks of a run; whoever asks takes the stream of requests over.
+
+        Parameters
+        ----------
+        event : str
+            The record that the run's owner will hear, under `event_id`.
+        wanted : str
+            The mode that it leads to; it holds from now on for whoever is about to send an order.
+        """
+        row = {"run": run, "event_id": event_id, "event": event}
+        with self._database.writing() as connection:
+            appender = take_over(connection, REQUESTS, by)
+            appender.append(tables.requests, {**row, "wanted": wanted, "at": at, "by": by})
+            appender.flush()
 
     def commit_event(
         self,
@@ -210,16 +224,6 @@ class Writer:
                     appender.append(table, values)
                     added.add(tuple(key.values()))
         return len(added)
-
-
-def _set_owner(connection: Connection, stream: str, holder: str, epoch: int, *, new: bool) -> None:
-    if new:
-        head = Head(stream=stream, epoch=epoch, holder=holder)
-        values = {name: getattr(head, name) for name in Head.__slots__}
-        connection.execute(insert(tables.streams), values)
-        return
-    mine = update(tables.streams).where(tables.streams.c.stream == stream)
-    connection.execute(mine.values(epoch=epoch, holder=holder))
 
 
 def _exists(connection: Connection, table: Table, **key: Any) -> bool:

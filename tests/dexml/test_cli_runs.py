@@ -10,6 +10,7 @@ import pytest
 
 from dexml.data.store import Store
 from dexml.domain import Bars, Timeframe
+from dexml.ledger import Ledger
 from tests.dexml.conftest import ROOT, Dexml
 from tests.random_walk import some_bars
 from tests.recorded_run import RUN, hourly, record_run, write_bars
@@ -129,3 +130,23 @@ def test_replay_of_an_unknown_run_names_the_latest(dexml: Dexml, tmp_path: Path)
     said = dexml("replay", "nosuch", "--home", tmp_path)
     assert said.code == 2
     assert f"run must be in the ledger, was nosuch. The latest is {RUN}." in said.err
+
+
+def test_halt_resume_and_close_are_written_down_with_nothing_running(
+    dexml: Dexml, tmp_path: Path
+) -> None:
+    record_run(tmp_path)
+    asked = [
+        (("halt",), "halted", "no order is sent"),
+        (("resume",), "active", "its ledger is sound"),
+        (("halt", "--reducing"), "reducing", "only orders that reduce"),
+        (("close",), "reducing", "what is held is sold"),
+    ]
+    for arguments, wanted, sentence in asked:
+        said = dexml(*arguments, "--json", "--home", tmp_path)
+        assert (said.code, said.last_line()["wanted"]) == (0, wanted)
+        assert sentence in said.err
+        status = dexml("status", "--json", "--home", tmp_path).last_line()
+        assert status["asked"]["wanted"] == wanted
+    with Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}") as ledger:
+        assert len(ledger.unheard_requests(RUN)) == 4
