@@ -23,7 +23,15 @@ from dexml.dashboard.views import hold_curve, instant
 from dexml.domain import Timeframe
 from dexml.errors import ActorNotReady, DexmlError, UnsafeSetup
 
-__all__ = ["ActorBackend", "ServeArgs", "application", "build", "connect", "http_options"]
+__all__ = [
+    "ActorBackend",
+    "ServeArgs",
+    "application",
+    "build",
+    "connect",
+    "http_options",
+    "judge_of",
+]
 
 
 class ServeArgs(BaseModel):
@@ -64,6 +72,7 @@ class ReadLedger(Protocol):
 
 
 Hold = Callable[[Sequence[datetime], float], Sequence[float | None]]
+Judge = Callable[[datetime], Sequence[Row]]
 
 
 class ActorBackend:
@@ -76,6 +85,8 @@ class ActorBackend:
         that the actor does not answer.
     hold : callable, optional
         Worth of the untraded basket at given instants; None where it cannot be known.
+    judge : callable, optional
+        How far the data of each instrument can be trusted at a close.
     """
 
     def __init__(
@@ -85,9 +96,10 @@ class ActorBackend:
         ledger: ReadLedger,
         clock: Clock,
         hold: Hold | None = None,
+        judge: Judge | None = None,
     ) -> None:
         self._args, self._call, self._ledger = args, call, ledger
-        self._clock, self._hold = clock, hold
+        self._clock, self._hold, self._judge = clock, hold, judge
 
     @property
     def instruments(self) -> tuple[str, ...]:
@@ -125,6 +137,10 @@ class ActorBackend:
 
     def models(self) -> Sequence[Row]:
         return list(self._ledger.models())
+
+    def data(self) -> Sequence[Row]:
+        rows = self.equity() if self._judge else ()
+        return self._judge(instant(rows[-1]["at"])) if self._judge and rows else []
 
     def buy_and_hold(self, at: Sequence[datetime], start: float) -> Sequence[float | None]:
         return self._hold(at, start) if self._hold else [None] * len(at)
@@ -171,7 +187,7 @@ def connect(args: ServeArgs) -> Backend:
 
     keep_replica_private()
     ledger = Ledger.open(args.database_url)
-    return ActorBackend(args, call, ledger, SystemClock(), _hold(args))
+    return ActorBackend(args, call, ledger, SystemClock(), _hold(args), judge_of(args))
 
 
 def _hold(args: ServeArgs) -> Hold | None:
@@ -188,6 +204,17 @@ def _hold(args: ServeArgs) -> Hold | None:
         )
 
     return hold
+
+
+def judge_of(args: ServeArgs) -> Judge | None:
+    """Return what judges the data of a run's instruments; None without a store."""
+    if args.storage_uri is None:
+        return None
+    from dexml.data.standing import standings
+    from dexml.data.store import Store
+
+    store = Store(args.storage_uri)
+    return lambda at: [one.row() for one in standings(store, at, args.instruments)]
 
 
 @serve.ingress()

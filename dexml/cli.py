@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from dexml import __version__
 from dexml.cli_data import add_data_commands
-from dexml.cli_ledger import Run, latest_run, opened_ledger
+from dexml.cli_ledger import Run, has_ledger, latest_run, opened_ledger
 from dexml.cli_modes import add_mode_commands
 from dexml.cli_options import (
     AsJson,
@@ -28,9 +28,6 @@ from dexml.cli_options import (
 from dexml.cli_validate import validate_app
 from dexml.terminal import run as run_app
 from dexml.terminal import screen
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(
     add_completion=False,
@@ -180,11 +177,24 @@ def replay(run: Run = None, as_json: AsJson = False, home: Home = None) -> None:
 
 @app.command()
 def status(run: Run = None, as_json: AsJson = False, home: Home = None) -> None:
-    """Say what a run stands at: mode, equity, positions, alerts; works with Ray dead."""
-    from dexml.status import status_lines, status_of
+    """Say what a run stands at: mode, equity, positions, data, alerts; works with Ray dead.
 
+    Without any run it says what the store holds, and how far that can be trusted.
+    """
+    from dexml.status import data_lines, status_lines, status_of, stored_data
+
+    settings = settings_of(home)
+    data = stored_data(settings.storage_path) if run is None and not has_ledger(settings) else []
+    if data:
+        with screen(as_json) as shown:
+            shown.result = {"run": None, "data": data}
+            for line in data_lines(data):
+                shown.console.print(line, soft_wrap=True, markup=False)
+        return
     with opened_ledger(home) as ledger, screen(as_json) as shown:
-        shown.result = status_of(ledger, run or latest_run(ledger))
+        name = run or latest_run(ledger)
+        store = settings.home.absolute() / "runs" / name / "store"
+        shown.result = status_of(ledger, name, store=store if store.is_dir() else None)
         for line in status_lines(shown.result):
             shown.console.print(line, soft_wrap=True, markup=False)
 

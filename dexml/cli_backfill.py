@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dexml.data.macro import MacroSource
     from dexml.data.news import NewsSource
     from dexml.data.store import Store
+    from dexml.data.trade_history import TradeHistory
 
 __all__ = ["BackfillOptions", "progress", "run_backfill"]
 
@@ -36,6 +37,7 @@ class BackfillOptions:
     since: str
     until: str
     url: str | None
+    trades: bool
     news: tuple[str, ...]
     newsapi: bool
     newsapi_url: str | None
@@ -102,6 +104,7 @@ def _bars(
 ) -> dict[str, BarsReport]:
     from dexml.data.backfill import backfill_bars, windows
     from dexml.data.exchange import ExchangeFeed
+    from dexml.data.trade_history import TradeHistory
 
     now = SystemClock().now()
     since = _instant("--since", options.since, None)
@@ -112,12 +115,41 @@ def _bars(
         )
     symbols = options.symbols or settings.data.instruments
     feed = ExchangeFeed(options.exchange, options.url, symbols, settings.data.timeframe)
+    history = TradeHistory(feed) if feed.venue.past_trades or options.trades else None
     n_windows = len(list(windows(since, until, settings.data.timeframe)))
     try:
         with progress(console, f"{options.exchange} bars", n_windows) as advance:
-            return backfill_bars(feed, store, options.exchange, since, until, advance)
+            reports = backfill_bars(feed, store, options.exchange, since, until, advance)
+        if history is None:
+            return reports
+        return _older_bars(history, store, options, reports, console)
     finally:
         feed.close()
+
+
+def _older_bars(
+    history: TradeHistory,
+    store: Store,
+    options: BackfillOptions,
+    reports: dict[str, BarsReport],
+    console: Console,
+) -> dict[str, BarsReport]:
+    from dexml.data.trade_backfill import add_from_trades, spans_to_build, without_stored
+
+    venue = options.exchange
+    reports = {
+        name: without_stored(store, venue, history.timeframe, report)
+        for name, report in reports.items()
+    }
+    spans, failed = spans_to_build(history, reports)
+    for name, why in failed.items():
+        reports[name] = replace(reports[name], failed=reports[name].failed or why)
+    for span in spans:
+        console.print(str(span) + ("." if options.trades else ": add --trades."), soft_wrap=True)
+    if not (options.trades and spans):
+        return reports
+    with progress(console, "Trades", sum(span.cost.n_requests for span in spans)) as advance:
+        return add_from_trades(history, store, venue, spans, reports, advance)
 
 
 def _instant(option: str, text: str, default: datetime | None) -> datetime:

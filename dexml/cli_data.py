@@ -84,6 +84,14 @@ def backfill(
     since: Annotated[str, typer.Option(help="First day, or instant, in UTC.")] = "",
     until: Annotated[str, typer.Option(help="Last instant, in UTC.", show_default="now")] = "",
     url: Annotated[str, typer.Option(help="Address of another server of the exchange.")] = "",
+    trades: Annotated[
+        bool,
+        typer.Option(
+            "--trades",
+            help="Sum bars that the exchange no longer shows up from its trades: exact, and slow; "
+            "how many requests it takes is said first.",
+        ),
+    ] = False,
     news: Annotated[str, typer.Option(help="Addresses of RSS feeds, comma separated.")] = "",
     newsapi: Annotated[
         bool, typer.Option("--newsapi", help="Headlines of NewsAPI; its key is in NEWSAPI_KEY.")
@@ -107,6 +115,7 @@ def backfill(
         since=since,
         until=until,
         url=url or None,
+        trades=trades,
         news=split_names(news),
         newsapi=newsapi,
         newsapi_url=newsapi_url or None,

@@ -11,9 +11,10 @@ from dexml.cli_options import settings_of
 from dexml.errors import EnvironmentRefused
 
 if TYPE_CHECKING:
+    from dexml.config import Settings
     from dexml.ledger import Ledger
 
-__all__ = ["Run", "latest_run", "opened_ledger"]
+__all__ = ["Run", "has_ledger", "latest_run", "opened_ledger"]
 
 Run = Annotated[str | None, typer.Argument(help="Name of the run.", show_default="the latest")]
 
@@ -23,11 +24,19 @@ def opened_ledger(home: Path | None) -> Ledger:
     from dexml.ledger import Ledger
 
     settings = settings_of(home)
-    path = settings.home.absolute() / "ledger.sqlite"
-    if settings.database_url is None and not path.is_file():
+    if not has_ledger(settings):
         fix = "Run dexml demo first, or name the folder of its state with --home."
-        raise EnvironmentRefused(f"ledger {path}", "must exist", "missing", fix)
+        raise EnvironmentRefused(f"ledger {_file(settings)}", "must exist", "missing", fix)
     return Ledger.open(settings.ledger_url)
+
+
+def has_ledger(settings: Settings) -> bool:
+    """Tell whether there is a ledger to open."""
+    return settings.database_url is not None or _file(settings).is_file()
+
+
+def _file(settings: Settings) -> Path:
+    return settings.home.absolute() / "ledger.sqlite"
 
 
 def latest_run(ledger: Ledger) -> str:

@@ -1,19 +1,29 @@
-"""What a run stands at, from the ledger alone: it answers with everything else dead."""
+"""What a run stands at, from its ledger and its store: it answers with everything else dead."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from dexml.data.standing import standings
+from dexml.data.store import Store
 from dexml.describe import describe
 from dexml.experiments.replay import restore
 from dexml.ledger import Ledger
 
-__all__ = ["status_lines", "status_of"]
+__all__ = ["data_lines", "status_lines", "status_of", "stored_data"]
 
 
-def status_of(ledger: Ledger, run: str, n_alerts: int = 5) -> dict[str, Any]:
-    """Return the book, its risk figures and the newest alerts as JSON-able values.
+def status_of(
+    ledger: Ledger, run: str, n_alerts: int = 5, store: Path | None = None
+) -> dict[str, Any]:
+    """Return the book, its risk figures, its data and the newest alerts as JSON-able values.
+
+    Parameters
+    ----------
+    store : Path, optional
+        Where the bars of the run are; without it `data` is empty.
 
     Raises
     ------
@@ -26,16 +36,24 @@ def status_of(ledger: Ledger, run: str, n_alerts: int = 5) -> dict[str, Any]:
     waiting = [row.intent_id for row in ledger.outbox(run)]
     alerts = [{**row, "at": str(row["at"])} for row in ledger.alerts(run, limit=n_alerts)]
     unwell = [book.instrument for book in state.books if not book.healthy]
+    names = [book.instrument for book in state.books]
+    data = standings(Store(store), state.closed_at, names) if store and state.closed_at else []
     asked = ledger.newest_request(run)
     return {
         "run": run,
         "closed_at": state.closed_at.isoformat() if state.closed_at else None,
         **describe(state),
         "quarantine": {name: _why(ledger, run, name) for name in unwell},
+        "data": [one.row() for one in data],
         "unsent_intents": waiting,
         "asked": asked and {name: asked[name] for name in ("wanted", "by", "at")},
         "alerts": alerts[::-1],
     }
+
+
+def stored_data(store: str) -> list[dict[str, Any]]:
+    """Return how far each instrument's data in a store can be trusted, as JSON-able values."""
+    return [one.row() for one in standings(Store(store))]
 
 
 def _why(ledger: Ledger, run: str, instrument: str) -> str:
@@ -61,6 +79,7 @@ def status_lines(seen: dict[str, Any]) -> Iterator[str]:
         )
     for why in seen["quarantine"].values():
         yield f"quarantine: {why}"
+    yield from data_lines(seen["data"])
     asked = seen["asked"]
     if asked and asked["wanted"] != seen["mode"]:
         yield f"asked to be {asked['wanted']} by {asked['by']}: heard at its next bar"
@@ -68,3 +87,15 @@ def status_lines(seen: dict[str, Any]) -> Iterator[str]:
         yield f"{len(seen['unsent_intents'])} intents not sent yet"
     for alert in seen["alerts"]:
         yield f"{alert['severity']} at {alert['at']}: {alert['subject']}, {alert['text']}"
+
+
+def data_lines(data: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield what `stored_data` returned as lines for people."""
+    yield from ["data:"] if data else []
+    for one in data:
+        n_aside, why = one["bars_in_quarantine"], one["reason"]
+        aside = f", {n_aside} bar{'s' * (n_aside > 1)} in quarantine" if n_aside else ""
+        yield (
+            f"  {one['instrument']:<10} {one['timeframe']:<3} health {one['health']:.2f}{aside}"
+            f"{': ' if why else ''}{why}"
+        )

@@ -144,6 +144,12 @@ def predictions(symbol: str, backend: Source, timeframe: str | None = None) -> F
     return FiniteJSON(answer)
 
 
+@_v1.get("/data")
+def data(backend: Source) -> FiniteJSON:
+    """Return how far each instrument's data can be trusted, and how many bars are set aside."""
+    return FiniteJSON({"data": backend.data()})
+
+
 @_v1.get("/risk")
 def risk(backend: Source) -> FiniteJSON:
     """Return mode, limits and every part of the risk score."""

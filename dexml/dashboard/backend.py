@@ -60,6 +60,10 @@ class Backend(Protocol):
         """Return model versions with their manifests."""
         ...
 
+    def data(self) -> Sequence[Row]:
+        """Return for each instrument how far its data can be trusted, and why not."""
+        ...
+
     def buy_and_hold(self, at: Sequence[datetime], start: float) -> Sequence[float | None]:
         """Return what `start` would be worth at each instant, spread equally and never traded."""
         ...

@@ -129,13 +129,9 @@ class Context:
         return fresh.assign(known_at=known_at).drop(columns="revised").reset_index(drop=True)
 
 
-# What claims to be older than the last visit was not there then: it is known from now.
+# After the first visit nothing is known before it was fetched: who decided by then did not have it.
 def _never_before(update: NewsUpdate, since: datetime | None) -> NewsUpdate:
     if since is None or not len(update.news):
         return update
-    known_at = update.news["known_at"]
-    now = pd.Timestamp(update.fetched_at).as_unit("ns")
-    return replace(
-        update,
-        news=update.news.assign(known_at=known_at.where(known_at > pd.Timestamp(since), now)),
-    )
+    known_at, now = update.news["known_at"], pd.Timestamp(update.fetched_at).as_unit("ns")
+    return replace(update, news=update.news.assign(known_at=known_at.where(known_at > now, now)))

@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from dexml.data.http import NotAnswered, Patience, answered_at, retry_after_s
+from dexml.data.past_trades import TradePage
 from dexml.data.rows import (
     FeedUpdate,
     Fetched,
@@ -24,7 +25,14 @@ from dexml.data.rows import (
     paging,
     split,
 )
-from dexml.data.venues import open_driver, raw_rows, refuse_no_markets, translated, venue_named
+from dexml.data.venues import (
+    open_driver,
+    past_trades_of,
+    raw_rows,
+    refuse_no_markets,
+    translated,
+    venue_named,
+)
 from dexml.domain import Timeframe, check_instrument
 from dexml.errors import DataError
 
@@ -98,6 +106,27 @@ class ExchangeFeed:
         """
         return self._update({name: since.get(name) for name in self.instruments}, None)
 
+    def past_trades(
+        self, instrument: str, since_ns: int | None, count: int | None = None
+    ) -> TradePage:
+        """Return a page of trades, oldest first.
+
+        Parameters
+        ----------
+        since_ns : int or None
+            Those after this instant; None: the newest.
+        count : int, optional
+            How many at most; the exchange's whole page unless given.
+
+        Raises
+        ------
+        NotAnswered
+            If the exchange does not answer, or not with trades.
+        DataError
+            If it will not: an instrument that it does not sell, an exchange without past trades.
+        """
+        return self._patience.call(partial(self._trades_page, instrument, since_ns, count))
+
     def close(self) -> None:
         """Close the connections."""
         if "_driver" in self.__dict__:
@@ -158,6 +187,22 @@ class ExchangeFeed:
         if n_raw and page.refused and not page.rows:
             raise NotAnswered(subject, "must give bars", page.refused[0], "Try again later.")
         return page
+
+    def _trades_page(self, name: str, since_ns: int | None, count: int | None) -> TradePage:
+        driver, symbol = self._driver, self.venue.symbol(name)
+        subject = f"trades of {self.venue.name} {symbol}"
+        driver.last_json_response = driver.last_response_headers = None
+        # ccxt's own `since` is cut to whole seconds
+        asked = {} if since_ns is None else {"since": str(since_ns)}
+        read = past_trades_of(self.venue).read
+        try:
+            translated(partial(driver.fetch_trades, symbol, None, count, asked), subject)
+            page: TradePage = translated(lambda: read(driver.last_json_response), subject)
+        except NotAnswered as error:
+            error.retry_after_s = retry_after_s(driver.last_response_headers)
+            raise
+        answered = answered_at(driver.last_response_headers)
+        return page._replace(now_s=None if answered is None else int(answered.timestamp()))
 
     def _holes(
         self, first: int | None, until: int | None, rows: list[Row], now_s: int | None

@@ -84,8 +84,9 @@ class NewsFeed:
         Parameters
         ----------
         since : datetime, optional
-            `fetched_at` of the visit before. An item that claims to be older than that, and is
-            only seen now, was late: it is known from now on and not from when it claims.
+            `fetched_at` of the visit before. What is new since then is known from this visit on,
+            whatever it claims: who decided in between did not have it. On the first visit an item
+            counts from when it tells (`dc:date`), else `lag` after its publication.
         """
         import feedparser
 
@@ -123,10 +124,11 @@ class NewsFeed:
     def _known_at(
         self, entry: Any, published_at: pd.Timestamp, since: datetime | None, fetched_at: datetime
     ) -> pd.Timestamp:
-        # feedparser's own `get` would answer with the publication where no update is told
-        now, told = pd.Timestamp(fetched_at), _instant(dict.get(entry, "updated"))
-        if since is not None and (told is None or told <= pd.Timestamp(since)):
+        now = pd.Timestamp(fetched_at)
+        if since is not None:
             return now
+        # feedparser's own `get` would answer with the publication where no update is told
+        told = _instant(dict.get(entry, "updated"))
         return min(now, published_at + self._lag if told is None else max(published_at, told))
 
 

@@ -27,7 +27,7 @@ DEFAULT_LAG = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ParsedNews:
-    """Headlines as a table (`NEWS_COLUMNS`), the rows left out, and what it is, in words."""
+    """Headlines (`NEWS_COLUMNS`, `fetched_at`), the rows left out, and what it is, in words."""
 
     news: pd.DataFrame
     faults: list[LeftOut]
@@ -90,7 +90,8 @@ def parse_news(
         known_at=(known_at + wait).dt.as_unit("ns"),
         instruments=[relevance.of(title) for title in kept["title"]],
         score=[tone.score(title) for title in kept["title"]],
-    )[list(NEWS_COLUMNS)].reset_index(drop=True)
+        fetched_at=pd.Timestamp(now).as_unit("ns"),
+    )[[*NEWS_COLUMNS, "fetched_at"]].reset_index(drop=True)
     notes = (f"{int(dated.sum())} with a date only, known when it is over",) if dated.any() else ()
     return ParsedNews(news=news, faults=faults, understood_as=_in_words(news), notes=notes)
 

@@ -66,7 +66,7 @@ def without(bars: Bars, rows: Collection[int]) -> Bars:
 
 def first_known(headlines: pd.DataFrame) -> pd.DataFrame:
     """Return each headline (`HEADLINE`) as it was first known, by the instant it became known."""
-    order = ["known_at", "published_at", "source", "title", "score", "instruments"]
+    order = ["known_at", "published_at", "source", "title", "score", "instruments", "fetched_at"]
     return headlines.sort_values(order).drop_duplicates(list(HEADLINE), ignore_index=True)
 
 

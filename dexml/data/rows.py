@@ -234,10 +234,10 @@ def holes_of(
 def _hole(venue: Venue, step_s: int, before: int, after: int, *, leading: bool) -> Hole:
     reason = "the exchange has no bars there"
     if leading and venue.keeps is not None:
-        reason = (
-            f"{venue.name} shows only its last {venue.keeps} bars; "
-            f"read older ones from another exchange"
-        )
+        way = "read older ones from another exchange"
+        if venue.past_trades is not None:
+            way = "`dexml backfill --trades` sums older ones up from its trades"
+        reason = f"{venue.name} shows only its last {venue.keeps} bars; {way}"
     return Hole(
         first=datetime.fromtimestamp(before + 2 * step_s, UTC),
         last=datetime.fromtimestamp(after, UTC),

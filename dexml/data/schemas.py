@@ -29,6 +29,7 @@ NEWS = pa.schema(
         ("title", pa.string()),
         ("instruments", pa.string()),
         ("score", pa.float64()),
+        ("fetched_at", _INSTANT),  # null where nobody noted it: stores made before it was kept
     ]
 )
 MACRO = pa.schema(
@@ -43,7 +44,7 @@ _KIND_OF_INSTANT = "datetime64[ns, UTC]"
 
 
 def checked_rows(frame: pd.DataFrame, kind: str, columns: Sequence[str]) -> pd.DataFrame:
-    """Return the columns of news or macro rows in their types.
+    """Return the columns of news or macro rows in their types; headlines with `fetched_at` too.
 
     Raises
     ------
@@ -55,8 +56,9 @@ def checked_rows(frame: pd.DataFrame, kind: str, columns: Sequence[str]) -> pd.D
         raise DataError(
             f"{kind} rows", f"must have {', '.join(columns)}", f"no {', '.join(missing)}", "Add it."
         )
-    rows = frame[list(columns)].reset_index(drop=True)
-    rows = rows.astype(_kinds(columns))
+    kept = (*columns, "fetched_at") if kind == "news" else columns
+    rows = frame.reindex(columns=list(kept)).reset_index(drop=True)
+    rows = rows.astype(_kinds(kept))
     number = "score" if kind == "news" else "value"
     wrong = rows.index[~np.isfinite(rows[number]) | rows["known_at"].isna()]
     if len(wrong):

@@ -143,6 +143,9 @@ class SegmentLog:
         source = pa.BufferReader(content)
         monthly = name.endswith(_MONTH)
         table = pq.read_table(source) if monthly else pa.ipc.open_file(source).read_all()
+        for field in self._schema:  # a store made before a column was kept has none
+            if field.name not in table.column_names:
+                table = table.append_column(field, pa.nulls(len(table), field.type))
         frame: pd.DataFrame = table.to_pandas()
         return frame
 

@@ -71,7 +71,8 @@ class SeriesSpec:
     Attributes
     ----------
     name : str
-        As it is stored, and as its columns in the panel are called (`macro_{name}_...`).
+        As it is stored, and as its columns in the panel are called (`macro_{name}_...`). One that
+        begins with `social_` speaks of sentiment; its columns are `{name}_...`.
     release : Release
         When a value is first known.
     unit, doc : str

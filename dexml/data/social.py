@@ -12,13 +12,14 @@ from dexml.clock import Clock, utc
 from dexml.data.macro import MacroUpdate
 from dexml.data.series_tables import parse_series
 from dexml.data.tables import read_table
-from dexml.domain import MACRO_COLUMNS
+from dexml.domain import MACRO_COLUMNS, SOCIAL
+from dexml.errors import DataError
 
 __all__ = ["RecordedSocial", "SocialSource"]
 
 
 class SocialSource(Protocol):
-    """Whatever gives a series of sentiment in [-1, 1].
+    """Whatever gives a series of sentiment in [-1, 1]; its name begins with `social_`.
 
     A value is the mean over a period and is stored under the period's start; `known_at` is the
     period's END or later, because the last post in it may decide.
@@ -44,13 +45,20 @@ class RecordedSocial:
     Raises
     ------
     DataError
-        If the file is not understood.
+        If the file is not understood, or holds no series of sentiment.
     """
 
     def __init__(self, path: Path, clock: Clock, series: str | None = None) -> None:
         parsed = parse_series(path, read_table(path), None, series)
         self._rows, self._clock = parsed.macro.sort_values("known_at"), clock
         self.name = str(parsed.macro["series"].iloc[0])
+        if not self.name.startswith(SOCIAL):
+            raise DataError(
+                f"series of {path.name}",
+                f"must have a name that begins with {SOCIAL}",
+                self.name,
+                "Name it so: by its name a series speaks of sentiment.",
+            )
         self.series = (self.name,)
 
     def fetch(self, since: datetime | None = None) -> MacroUpdate:

@@ -179,11 +179,15 @@ class Store:
 
     def news(self, as_of: datetime | None = None) -> pd.DataFrame:
         """Return the headlines known at `as_of`, by the instant they became known."""
+        return self.headlines(as_of)[list(NEWS_COLUMNS)]
+
+    def headlines(self, as_of: datetime | None = None) -> pd.DataFrame:
+        """Return the same with `fetched_at`: when each was read, NaT where nobody noted it."""
         rows = self._logs.news.read()
         if as_of is not None:
-            return first_known(_known(rows, as_of))[list(NEWS_COLUMNS)]
+            return first_known(_known(rows, as_of))
         if self._headlines is None or self._headlines[0] is not rows:
-            self._headlines = (rows, first_known(rows)[list(NEWS_COLUMNS)])
+            self._headlines = (rows, first_known(rows))
         return self._headlines[1].copy()
 
     def macro(self, as_of: datetime | None = None) -> pd.DataFrame:

@@ -10,14 +10,17 @@ from urllib.parse import urlparse
 
 from dexml.data import hearing
 from dexml.data.http import NotAnswered
-from dexml.errors import ConfigError, DataError
+from dexml.data.past_trades import TradePage, kraken_page
+from dexml.errors import ConfigError, DataError, UsageError
 
 __all__ = [
     "VENUES",
+    "PastTrades",
     "Stream",
     "Venue",
     "is_local",
     "open_driver",
+    "past_trades_of",
     "quote_at",
     "raw_rows",
     "refuse_no_markets",
@@ -65,6 +68,25 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PastTrades:
+    """How the trades of the past are read; the driver's `fetch_trades` takes `since` in ns.
+
+    Attributes
+    ----------
+    page : int
+        Trades in one answer, at most.
+    pace_s : float
+        Seconds between requests that the exchange bears.
+    read : callable
+        Reads the exchange's own answer.
+    """
+
+    page: int
+    pace_s: float
+    read: Callable[[Any], TradePage]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Venue:
     """What differs between exchanges.
 
@@ -86,6 +108,8 @@ class Venue:
         Finds the rows of bars in the exchange's own answer.
     stream : Stream or None
         What the exchange tells by itself; None: it is only asked.
+    past_trades : PastTrades or None
+        Where bars that it no longer shows can be summed up from.
     """
 
     name: str
@@ -97,6 +121,7 @@ class Venue:
     path: str = ""
     rows: Callable[[Any], Any] = _as_it_is
     stream: Stream | None = None
+    past_trades: PastTrades | None = None
 
     def symbol(self, instrument: str) -> str:
         """Return the exchange's name of `instrument`.
@@ -139,6 +164,7 @@ VENUES = {
                 says_final=False,
                 hear=hearing.kraken,
             ),
+            past_trades=PastTrades(page=1_000, pace_s=1.2, read=kraken_page),
         ),
         Venue(
             name="coinbaseexchange",
@@ -157,6 +183,15 @@ def venue_named(name: str) -> Venue:
         known = ", ".join(sorted(VENUES))
         raise ConfigError("exchange", f"must be one of {known}", repr(name), "Choose one of them.")
     return VENUES[name]
+
+
+def past_trades_of(venue: Venue) -> PastTrades:
+    """Return how past trades of the venue are read, or refuse."""
+    if venue.past_trades is None:
+        raise UsageError(
+            f"past trades of {venue.name}", "must be readable", "nowhere", "Leave out --trades."
+        )
+    return venue.past_trades
 
 
 def quote_at(venue: str, instrument: str) -> str:

@@ -5,7 +5,14 @@ that moves is `Decimal`, statistics are `float`; fractions are never percent; ti
 """
 
 from dexml.domain.bars import PRICE_COLUMNS, Bar, Bars, Floats, Times, price_fault
-from dexml.domain.history import MACRO_COLUMNS, NEWS_COLUMNS, History, empty_macro, empty_news
+from dexml.domain.history import (
+    MACRO_COLUMNS,
+    NEWS_COLUMNS,
+    SOCIAL,
+    History,
+    empty_macro,
+    empty_news,
+)
 from dexml.domain.orders import Fill, Forecast, Intent, Signal
 from dexml.domain.words import (
     Mode,
@@ -21,6 +28,7 @@ __all__ = [
     "MACRO_COLUMNS",
     "NEWS_COLUMNS",
     "PRICE_COLUMNS",
+    "SOCIAL",
     "Bar",
     "Bars",
     "Fill",

@@ -13,6 +13,7 @@ from dexml.domain.words import Timeframe
 
 NEWS_COLUMNS = ("published_at", "known_at", "source", "title", "instruments", "score")
 MACRO_COLUMNS = ("series", "period_at", "known_at", "value")
+SOCIAL = "social_"  # the names of series that speak of sentiment begin so
 
 
 def empty_news() -> pd.DataFrame:

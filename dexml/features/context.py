@@ -1,4 +1,4 @@
-"""News and macro columns of the panel, and what sentiment means in the present price state."""
+"""News, social and macro columns of the panel, and what they mean in the present price state."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dexml.domain import Bars, History
+from dexml.domain import SOCIAL, Bars, History
 from dexml.features.macro import macro_features
 from dexml.features.news import news_features, once
 
 __all__ = [
     "context_columns",
-    "in_macro_state",
-    "macro_columns",
     "market_news",
     "own_news",
     "price_state",
+    "series_columns",
+    "series_in_state",
 ]
 
 Floats = NDArray[np.float64]
@@ -30,8 +30,8 @@ _OWN = (
     "dispersion_24h",
 )
 _MARKET = ("mean_24h", "count_6h", "count_7d", "decay_6h", "decay_24h", "decay_7d", "dispersion_7d")
-_MACRO = ("value", "change", "change_lag_1", "z")
-_MACRO_STATES = ("range", "momentum")
+_SERIES = ("value", "change", "change_lag_1", "z")
+_SERIES_STATES = ("range", "momentum")
 
 
 def context_columns(
@@ -48,8 +48,9 @@ def context_columns(
     Returns
     -------
     dict of instrument to dict of column to ndarray, shape (n_bars,)
-        Names start with `news_own_`, `news_market_` or `macro_`. Where the history has no rows of
-        a kind the columns are absent, never zero; before the first row of a kind they are NaN.
+        Names start with `news_own_`, `news_market_`, `macro_` or, of series that speak of
+        sentiment, `social_`. Where the history has no rows of a kind the columns are absent, never
+        zero; before the first row of a kind they are NaN.
     """
     news = once(history.news)
     named = news[news["instruments"].str.strip() != ""] if len(news) else news
@@ -60,7 +61,7 @@ def context_columns(
         if key not in shared:
             shared[key] = _for_all(history.macro, news, bars)
         own = _own(named, bars, state)
-        out[name] = own | shared[key] | in_macro_state(shared[key], state)
+        out[name] = own | shared[key] | series_in_state(shared[key], state)
     return out
 
 
@@ -80,10 +81,10 @@ def _in_state(
     return {f"{c}_x_{name}": v * state[name] for c, v in columns.items() for name in names}
 
 
-def in_macro_state(shared: Mapping[str, Floats], state: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Return the changes of macro series times where the price stands."""
+def series_in_state(shared: Mapping[str, Floats], state: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Return the changes of series times where the price stands."""
     changes = {c: v for c, v in shared.items() if c.endswith("_change")}
-    return _in_state(changes, state, _MACRO_STATES)
+    return _in_state(changes, state, _SERIES_STATES)
 
 
 def own_news(values: Mapping[str, Floats], state: Mapping[str, Floats]) -> dict[str, Floats]:
@@ -110,16 +111,22 @@ def _for_all(macro: pd.DataFrame, news: pd.DataFrame, bars: Bars) -> dict[str, F
         values = news_features(news, None, bars.closed_at, bars.timeframe)
         columns |= _after_first(market_news(values), news, bars)
     if len(macro):
-        columns |= macro_columns(macro_features(macro, bars.closed_at))
+        columns |= series_columns(macro_features(macro, bars.closed_at))
     return columns
 
 
+def series_columns(joined: Mapping[str, Mapping[str, Floats]]) -> dict[str, Floats]:
+    """Name the fields of series that the panel keeps; social ones apart from macro ones."""
+    social = {name: one for name, one in joined.items() if name.startswith(SOCIAL)}
+    macro = {f"macro_{name}": one for name, one in joined.items() if name not in social}
+    return _kept("macro", macro) | _kept("social", social)
+
+
 # Ages of daily series are one clock read many times; the panel keeps the oldest and a count.
-def macro_columns(joined: Mapping[str, Mapping[str, Floats]]) -> dict[str, Floats]:
-    """Name the fields of macro series that the panel keeps."""
-    columns = {
-        f"macro_{name}_{field}": one[field] for name, one in joined.items() for field in _MACRO
-    }
+def _kept(kind: str, joined: Mapping[str, Mapping[str, Floats]]) -> dict[str, Floats]:
+    if not joined:
+        return {}
+    columns = {f"{name}_{field}": one[field] for name, one in joined.items() for field in _SERIES}
     n_rows = len(next(iter(joined.values()))["age"])
     oldest, stale = np.full(n_rows, np.nan), np.full(n_rows, np.nan)
     for one in joined.values():
@@ -128,7 +135,7 @@ def macro_columns(joined: Mapping[str, Mapping[str, Floats]]) -> dict[str, Float
             np.isnan(one["stale"]), 0.0, one["stale"]
         )
     stale = np.where(np.isnan(oldest), np.nan, stale)
-    return {**columns, "macro_oldest_age": oldest, "macro_n_stale": stale}
+    return {**columns, f"{kind}_oldest_age": oldest, f"{kind}_n_stale": stale}
 
 
 def _after_first(columns: dict[str, Floats], news: pd.DataFrame, bars: Bars) -> dict[str, Floats]:

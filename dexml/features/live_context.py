@@ -1,4 +1,4 @@
-"""News and macro columns of the panel one close at a time."""
+"""News, social and macro columns of the panel one close at a time."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from dexml.domain import History
 from dexml.features.context import (
-    in_macro_state,
-    macro_columns,
     market_news,
     own_news,
     price_state,
+    series_columns,
+    series_in_state,
 )
 from dexml.features.live_macro import LiveMacro
 from dexml.features.live_news import LiveNews
@@ -67,8 +67,8 @@ class LiveContext:
         columns = own_news(own, state) if own else {}
         shared = market_news(market) if market else {}
         joined = self._macro.read(stamp_ns)
-        shared |= macro_columns(joined) if joined else {}
-        return columns | shared | in_macro_state(shared, state)
+        shared |= series_columns(joined) if joined else {}
+        return columns | shared | series_in_state(shared, state)
 
     # The grid of decay starts with an instrument's first close; nearly always all share one.
     def _headlines(

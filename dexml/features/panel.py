@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dexml.domain import Bars, History, Timeframe
+from dexml.domain import SOCIAL, Bars, History, Timeframe
 from dexml.errors import ConfigError, DataError
 from dexml.features.context import context_columns
 from dexml.features.cross_section import CROSS_SECTION_COLUMNS, cross_section
@@ -93,7 +93,8 @@ def build_panel(history: History, *, on_windows: bool = True) -> pd.DataFrame:
     -------
     DataFrame of float64, shape (n_rows, n_features)
         Index (closed_at, instrument), sorted. A row uses only what was known at `closed_at`; it
-        has the same bits if history ends there. NaN only in `news_*` and `macro_*` columns.
+        has the same bits if history ends there. NaN only in `news_*`, `social_*` and `macro_*`
+        columns.
 
     Raises
     ------
@@ -134,8 +135,8 @@ def _rows(bars: Bars, columns: Mapping[str, Floats], skip: int) -> pd.DataFrame:
 
 
 def may_be_missing(column: str) -> bool:
-    """Tell whether a column is NaN where nothing is known: news and macro are, prices never."""
-    return column.startswith(("news_", "macro_"))
+    """Tell whether a column is NaN where nothing is known: facts are, prices never."""
+    return column.startswith(("news_", SOCIAL, "macro_"))
 
 
 def refuse_not_finite(instrument: str, name: str, values: Floats) -> None:
@@ -163,10 +164,10 @@ def group_of(column: str) -> Group:
 
     Examples
     --------
-    >>> str(group_of("rsi_14")), str(group_of("macro_vix_change"))
-    ('price', 'macro')
+    >>> str(group_of("rsi_14")), str(group_of("macro_vix_change")), str(group_of("social_btc_z"))
+    ('price', 'macro', 'sentiment')
     """
-    if column.startswith("news_"):
+    if column.startswith(("news_", SOCIAL)):
         return Group.SENTIMENT
     if column.startswith("macro_"):
         return Group.MACRO
@@ -193,8 +194,8 @@ def view(target: str, columns: Iterable[str]) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        In the panel's order. Empty for `sentiment` without news columns and for `macro` without
-        macro columns: a price model must not run under their names.
+        In the panel's order. Empty for `sentiment` without news and social columns and for `macro`
+        without macro columns: a price model must not run under their names.
 
     Raises
     ------

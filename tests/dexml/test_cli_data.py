@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from aiohttp import web
 
@@ -14,6 +16,7 @@ from dexml.simulation.exchanges.server import LocalServers, stamped
 from tests.dexml.conftest import Dexml
 from tests.dexml.data.recordings import bar_table, write
 from tests.dexml.data.yahoo_wire import YahooWire
+from tests.random_walk import some_bars
 
 
 def test_import_says_what_it_understood_and_adds_nothing_twice(dexml: Dexml, empty: Path) -> None:
@@ -101,6 +104,30 @@ def test_backfill_stores_bars_headlines_and_series_and_says_what_is_missing(
     assert stored.close.tobytes() == history.bars["BTC/USDT"].close.tobytes()
 
 
+def test_backfill_builds_krakens_older_bars_from_trades_and_says_what_that_takes(
+    dexml: Dexml, empty: Path
+) -> None:
+    bars = some_bars("BTC/USDT", 1_000)
+    n_hours = len(pd.date_range(bars.bar(0).closed_at, NOW, freq="h"))
+    bars = replace(bars, closed_at=bars.closed_at + np.timedelta64(n_hours - 950, "h"))
+    with ExchangeServers(History(bars={"BTC/USDT": bars}), SimulatedClock(NOW)) as servers:
+        asked = ("backfill", "--exchange", "kraken", "--symbols", "BTC/USDT")
+        asked += ("--url", servers.urls["kraken"])
+        asked += ("--since", f"{bars.bar(0).closed_at - timedelta(hours=1):%Y-%m-%dT%H:%M}")
+        without = dexml(*asked)
+        chosen = dexml(*asked, "--trades")
+        again = dexml(*asked, "--trades", "--json")
+    assert (without.code, chosen.code, again.code) == (0, 0, 0)
+    assert "take 1,610 trades, 2 requests, about 1 min: add --trades." in without.out
+    assert "230 bars missing" in without.out
+    assert "`dexml backfill --trades` sums older ones up" in without.out
+    assert "take 1,610 trades, 2 requests, about 1 min." in chosen.out
+    (row,) = again.last_line()["bars"]
+    assert (row["rows"], row["stored"], row["missing"]) == (720, 0, 0)
+    stored = Store(empty / ".dexml" / "store").bars("kraken", "BTC/USDT", Timeframe.H1)
+    assert stored.close.tobytes() == bars.close[:950].tobytes()
+
+
 def test_backfill_of_a_source_that_is_down_says_so(dexml: Dexml) -> None:
     said = dexml(
         "backfill", "--series", "fear_greed", "--macro-url", "http://127.0.0.1:1", "--json"
@@ -115,6 +142,7 @@ def test_backfill_explains_mistakes_in_one_sentence(dexml: Dexml) -> None:
         ((), "backfill must be told what to fetch"),
         ((*bars, "--since", "soon"), "--since must be a day or an instant, was 'soon'"),
         ((*bars, "--since", "2024-02-01", "--until", "2024-01-01"), "--since must be before"),
+        ((*bars, "--since", "2024-01-01", "--trades"), "past trades of binance must be readable"),
         (("--newsapi",), "NEWSAPI_KEY must hold the key of NewsAPI, was unset"),
         (("--news", "http://127.0.0.1:1", "--scorer", "x"), "scorer must be one of"),
     ):

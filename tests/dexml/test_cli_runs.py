@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from dexml.data.store import Store
+from dexml.domain import Bars, Timeframe
 from dexml.ledger import Ledger
 from tests.dexml.conftest import ROOT, Dexml
+from tests.random_walk import some_bars
 from tests.recorded_run import RUN, hourly, record_run, write_bars
 from tests.refusals import nothing_left, one_sentence
 
@@ -91,6 +94,37 @@ def test_replay_takes_the_latest_run_and_status_tells_where_it_stands(
     assert set(status) >= {"positions", "alerts", "drawdown", "value_at_risk", "closed_at"}
     for_people = dexml("status", "--home", tmp_path)
     assert for_people.out.startswith(f"{RUN}, last bar closed 2024-01-0")
+
+
+def test_status_tells_how_far_the_data_of_a_run_can_be_trusted(
+    dexml: Dexml, tmp_path: Path
+) -> None:
+    record_run(tmp_path)
+    assert dexml("status", "--json", "--home", tmp_path).last_line()["data"] == []
+    store = Store(tmp_path / "runs" / RUN / "store")
+    bars = some_bars("BTC/USDT", 500)
+    frame = bars.frame().drop(bars.frame().index[100:103])
+    store.append_bars("binance", Bars.from_frame("BTC/USDT", Timeframe.H1, frame))
+    status = dexml("status", "--json", "--home", tmp_path).last_line()
+    (row,) = status["data"]
+    assert (row["instrument"], row["closed_at"]) == ("BTC/USDT", status["closed_at"])
+    assert (row["bars_in_quarantine"], row["venues"]) == (0, ["binance"])
+    said = dexml("status", "--home", tmp_path).out
+    assert f"BTC/USDT   1h  health {row['health']:.2f}" in said
+
+
+def test_status_without_a_run_tells_what_was_imported(dexml: Dexml, empty: Path) -> None:
+    store = Store(empty / ".dexml" / "store")
+    bars = some_bars("BTC/USDT", 200)
+    frame = bars.frame()
+    frame.iloc[-3, :4] *= 1_000.0
+    store.append_bars("binance", Bars.from_frame("BTC/USDT", Timeframe.H1, frame))
+    said = dexml("status")
+    assert said.code == 0
+    assert "BTC/USDT   1h  health 0.96, 1 bar in quarantine: 4% of the last 24 bars" in said.out
+    result = dexml("status", "--json").last_line()
+    assert (result["run"], result["data"][0]["bars_in_quarantine"]) == (None, 1)
+    assert dexml("status", "other").code == 3
 
 
 def test_replay_of_an_unknown_run_names_the_latest(dexml: Dexml, tmp_path: Path) -> None:

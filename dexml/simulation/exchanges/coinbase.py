@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from aiohttp import web
@@ -12,12 +11,12 @@ from dexml.simulation.exchanges.book import Book, Candle, number
 from dexml.simulation.exchanges.channels import Channel, Message, Words
 from dexml.simulation.exchanges.faults import Switchboard
 from dexml.simulation.exchanges.spoiling import INSTRUMENT
+from dexml.simulation.exchanges.trades import extremes, sizes_of
 
 __all__ = ["routes"]
 
 PAGE = 300
 TRADES = 4  # of each bar: its opening, its extremes, its close
-OPENING_SIZE = Decimal("0.00000001")
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
@@ -72,10 +71,8 @@ def _words(book: Book, names: dict[str, str]) -> Words:
 
 
 def _matches(product: str, candle: Candle, first: int, step_s: int) -> list[Message]:
-    extremes = (
-        (candle.low, candle.high) if candle.close >= candle.open else (candle.high, candle.low)
-    )
-    prices = (candle.open, *extremes, candle.close)
+    prices = (candle.open, *extremes(candle), candle.close)
+    sizes = sizes_of(candle.volume, TRADES)
     return [
         {
             "type": "match",
@@ -89,15 +86,8 @@ def _matches(product: str, candle: Candle, first: int, step_s: int) -> list[Mess
             "sequence": first + place,
             "time": _iso(candle.opened_s + place * step_s / TRADES),
         }
-        for place, (price, size) in enumerate(zip(prices, _sizes(candle.volume), strict=True))
+        for place, (price, size) in enumerate(zip(prices, sizes, strict=True))
     ]
-
-
-def _sizes(volume: float) -> list[Decimal]:
-    """Split a volume into parts that add up to it exactly; the first is known at the opening."""
-    rest = Decimal(number(volume)) - OPENING_SIZE
-    part = (rest / (TRADES - 1)).quantize(Decimal("0.0001"), ROUND_DOWN)
-    return [OPENING_SIZE] + [part] * (TRADES - 2) + [rest - part * (TRADES - 2)]
 
 
 def _iso(instant_s: float) -> str:

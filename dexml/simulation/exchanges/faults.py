@@ -25,7 +25,8 @@ class Fault(StrEnum):
     WRONG_TYPES, NAN
         A number that is none.
     LATE, DUPLICATE, DISORDER, REVISED
-        The newest comes late, twice, before older ones; or first with other values.
+        The newest comes late, twice, before older ones; or first with other values. These and the
+        two before leave past trades alone.
     FROZEN
         What was there when the fault began stays; a stream repeats its last message.
     SILENT
@@ -101,8 +102,8 @@ class Switchboard:
         Parameters
         ----------
         venue, endpoint, instrument : str, optional
-            Where; None: everywhere. Endpoints are "bars", "markets" (lists of what is sold),
-            "dial" (opening a stream) and "stream" (its messages).
+            Where; None: everywhere. Endpoints are "bars", "trades" (of the past), "markets" (lists
+            of what is sold), "dial" (opening a stream) and "stream" (its messages).
         times : int, optional
             How many answers or messages it spoils; None: until `clear`.
         """

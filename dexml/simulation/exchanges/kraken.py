@@ -1,8 +1,10 @@
-"""Kraken's public market data: `/0/public/{Assets,AssetPairs,OHLC}` and `ohlc` of stream v2."""
+"""Kraken's `/0/public/{Assets,AssetPairs,OHLC,Trades}`, and `ohlc` of stream v2."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from aiohttp import web
@@ -10,11 +12,13 @@ from aiohttp import web
 from dexml.simulation.exchanges.book import Book, Candle, number
 from dexml.simulation.exchanges.channels import Channel, Message, Words
 from dexml.simulation.exchanges.faults import Switchboard
-from dexml.simulation.exchanges.spoiling import INSTRUMENT
+from dexml.simulation.exchanges.spoiling import INSTRUMENT, TRADES
+from dexml.simulation.exchanges.trades import NS, newest_ticks, ticks_after
 
 __all__ = ["routes"]
 
 KEPT = 720  # closed bars; the open one comes on top
+PAGE_OF_TRADES = 1_000
 OLD_NAMES = {"BTC": "XXBT", "ETH": "XETH", "XRP": "XXRP", "LTC": "XLTC", "DOGE": "XXDG"}
 SHORT_NAMES = {"BTC": "XBT", "DOGE": "XDG"}
 
@@ -42,11 +46,20 @@ def routes(book: Book, board: Switchboard) -> list[web.RouteDef]:
         request[INSTRUMENT] = pairs[pair]
         return _ohlc(book, pair, pairs[pair], first)
 
+    async def trades(request: web.Request) -> web.Response:
+        asked = request.query.get("pair", "")
+        pair = alternatives.get(asked, asked)
+        if pair not in pairs:
+            return _fault("EQuery:Unknown asset pair")
+        request[INSTRUMENT], request[TRADES] = pairs[pair], True
+        return _trades(book, pair, pairs[pair], request.query)
+
     channel = Channel("kraken", book, board, _words(book))
     return [
         web.get("/0/public/Assets", assets),
         web.get("/0/public/AssetPairs", asset_pairs),
         web.get("/0/public/OHLC", ohlc),
+        web.get("/0/public/Trades", trades),
         web.get("/v2", channel.serve),
     ]
 
@@ -115,6 +128,30 @@ def _ohlc(book: Book, pair: str, instrument: str, first_s: int | None) -> web.Re
 def _row(candle: Candle) -> list[Any]:
     o, h, low, c, v = (number(value) for value in candle[1:6])
     return [candle.opened_s, o, h, low, c, c, v, 0]
+
+
+def _trades(book: Book, pair: str, instrument: str, query: Mapping[str, str]) -> web.Response:
+    count, since = int(query.get("count", PAGE_OF_TRADES)), query.get("since")
+    if not 1 <= count <= PAGE_OF_TRADES:
+        return _fault("EGeneral:Invalid arguments")
+    if since is None:
+        ticks = newest_ticks(book, instrument, count)
+    else:  # ten digits are seconds
+        since_ns = int(since) * (NS if len(since) < len(str(NS)) + 1 else 1)
+        ticks = list(islice(ticks_after(book, instrument, since_ns), count))
+    rows = [
+        [
+            tick.price,
+            tick.size,
+            tick.at_ns / NS,
+            "b" if tick.number % 2 else "s",
+            "l",
+            "",
+            tick.number,
+        ]
+        for tick in ticks
+    ]
+    return _result({pair: rows, "last": str(ticks[-1].at_ns) if ticks else since or "0"})
 
 
 def _asset_id(base: str) -> str:

@@ -16,9 +16,10 @@ from dexml.clock import Clock
 from dexml.simulation.exchanges.book import Book
 from dexml.simulation.exchanges.faults import Fault, Switchboard
 
-__all__ = ["INSTRUMENT", "REFUSALS", "SKEW", "refusal", "spoiling"]
+__all__ = ["INSTRUMENT", "REFUSALS", "SKEW", "TRADES", "refusal", "spoiling"]
 
 INSTRUMENT = web.RequestKey("instrument", str)  # a handler of bars leaves it in the request
+TRADES = web.RequestKey("trades", bool)  # and this, if what it answers are trades
 SKEW = web.RequestKey("skew", timedelta)
 RETRY_AFTER_S = 1
 REFUSALS = {Fault.TOO_MANY: 429, Fault.BANNED: 418, Fault.UNAVAILABLE: 503}
@@ -47,7 +48,7 @@ def spoiling(venue: str, book: Book, board: Switchboard, clock: Clock) -> Middle
         if not isinstance(response, web.Response):
             return response  # a stream spoils its own messages
         instrument = request.get(INSTRUMENT)
-        faults = board.strike(venue, "markets" if instrument is None else "bars", instrument)
+        faults = board.strike(venue, _endpoint(request), instrument)
         name, now_s = instrument or "", int(clock.now().timestamp())
         if Fault.FROZEN not in faults:
             frozen.pop(name, None)
@@ -57,6 +58,12 @@ def spoiling(venue: str, book: Book, board: Switchboard, clock: Clock) -> Middle
         return _spoilt(request, response, faults, view)
 
     return spoil
+
+
+def _endpoint(request: web.Request) -> str:
+    if request.get(TRADES):
+        return "trades"
+    return "markets" if request.get(INSTRUMENT) is None else "bars"
 
 
 class _View(NamedTuple):
@@ -79,7 +86,7 @@ def _spoilt(
                 request.transport.abort()
         elif fault in _BODIES:
             response = _BODIES[fault](response)
-        elif fault in _ROWS and request.get(INSTRUMENT) is not None:
+        elif fault in _ROWS and _endpoint(request) == "bars":
             response = _with_rows(response, fault, view)
     return response
 

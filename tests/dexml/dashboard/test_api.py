@@ -3,22 +3,32 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from dexml.clock import SystemClock
+from dexml.dashboard import views
 from dexml.dashboard.api import make_app
 from dexml.dashboard.guard import BODY_LIMIT
+from dexml.data.store import Store
+from dexml.domain import to_datetime64
 from dexml.errors import ActorNotReady
-from serve_app import ActorBackend, ServeArgs
+from serve_app import ActorBackend, ServeArgs, judge_of
 from tests import planted_book as book
+from tests.random_walk import some_bars
 
 READ, READ_RECORD, TRADE, TRADE_RECORD = book.tokens()
-PATHS = ("risk", "portfolio", "trades", "decisions", "alerts", "models", "health", "openapi.json")
-PRIVATE = [*(f"/v1/{path}" for path in PATHS), "/v1/predictions/BTC-USDT", "/v1/health/risk"]
+PATHS = ("risk", "portfolio", "trades", "decisions", "alerts", "models", "health", "data")
+PRIVATE = [
+    *(f"/v1/{path}" for path in (*PATHS, "openapi.json")),
+    "/v1/predictions/BTC-USDT",
+    "/v1/health/risk",
+]
 
 
 def answer(actor: str, method: str, *args: Any, timeout_s: float = 1.0) -> Any:
@@ -188,3 +198,21 @@ def test_a_token_ends_with_its_life() -> None:
     backend = ActorBackend(args, answer, book.BookLedger([READ_RECORD]), SystemClock())
     late = TestClient(make_app(backend, Later()), base_url="http://127.0.0.1")
     assert late.get("/v1/risk", headers={"Authorization": f"Bearer {READ}"}).status_code == 401
+
+
+def test_the_health_of_the_data_is_told_at_the_books_last_close(tmp_path: Path) -> None:
+    last = to_datetime64(views.instant(book.BookLedger([]).equity("r1")[-1]["at"]))
+    bars = some_bars("BTC/USDT", 100)
+    store, shift = Store(tmp_path), last - bars.closed_at[-1]
+    late = replace(bars.take(slice(0, 98)), closed_at=bars.closed_at[:98] + shift)
+    store.append_bars("binance", late)
+    args = ServeArgs(
+        run="r1", database_url="-", instruments=("BTC/USDT",), storage_uri=str(tmp_path)
+    )
+    ledger = book.BookLedger([READ_RECORD])
+    backend = ActorBackend(args, answer, ledger, SystemClock(), judge=judge_of(args))
+    app = TestClient(make_app(backend, SystemClock()), base_url="http://127.0.0.1:8000")
+    body = app.get("/v1/data", headers={"Authorization": f"Bearer {READ}"}).json()
+    (row,) = body["data"]
+    assert (row["instrument"], row["reason"], row["in_quarantine"]) == ("BTC/USDT", "no bar", True)
+    assert row["health"] == pytest.approx(22 / 24)

@@ -68,6 +68,7 @@ def test_kraken_gives_720_bars_and_says_what_is_missing() -> None:
     (hole,) = update.holes["DOGE/USDT"]
     assert (hole.first, hole.last, hole.n_bars) == (START + HOUR, START + 180 * HOUR, 180)
     assert "last 720" in hole.reason
+    assert "--trades" in hole.reason
 
 
 @pytest.mark.parametrize("venue", VENUES)

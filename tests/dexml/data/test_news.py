@@ -76,7 +76,17 @@ def test_the_next_visit_brings_only_what_is_new() -> None:
         second = feed.fetch(first.fetched_at)
     assert list(first.news["title"]) == TITLES[:1]
     assert list(second.news["title"]) == TITLES[1:2]
-    assert second.news["known_at"][0] == pd.Timestamp(START) + pd.Timedelta("65min")
+    assert first.news["known_at"][0] == pd.Timestamp(START) + pd.Timedelta("5min")
+
+
+def test_between_visits_no_headline_is_known_before_it_was_fetched() -> None:
+    clock = SimulatedClock(START + timedelta(minutes=30))
+    with ExchangeServers(History(bars={}, news=planted_news()), clock) as servers:
+        feed = NewsFeed(servers.urls["news"], NAMES)
+        first = feed.fetch()
+        clock.advance(HOUR)
+        news = feed.fetch(first.fetched_at).news  # its source told of it 25 minutes ago
+    assert news["known_at"][0] == news["fetched_at"][0] == pd.Timestamp(clock.now())
 
 
 def test_a_late_headline_is_known_from_when_it_was_seen() -> None:

@@ -321,6 +321,7 @@ def test_what_racing_writers_left_reads_the_same_in_whatever_order_it_is_found(
             "title": ["a", "a", "a", "b", "b", "b"],
             "instruments": "",
             "score": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
+            "fetched_at": later,
         }
     )
     assert first_known(told.iloc[order])["score"].tolist() == [0.2, 0.5]

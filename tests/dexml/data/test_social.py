@@ -11,6 +11,7 @@ from dexml.clock import SimulatedClock
 from dexml.data.context import Context
 from dexml.data.social import RecordedSocial, SocialSource
 from dexml.data.store import Store
+from dexml.errors import DataError
 from dexml.features.macro import macro_features
 
 START = datetime(2022, 1, 11, tzinfo=UTC)
@@ -54,6 +55,13 @@ def test_no_bar_sees_the_hour_that_it_closes_in(recording: Path) -> None:
     closes = pd.date_range(START + HOUR, periods=3, freq="30min").tz_localize(None).to_numpy()
     values = macro_features(rows, closes)["social_btc"]["value"]
     np.testing.assert_array_equal(values, rows["value"].to_numpy()[[0, 0, 1]])
+
+
+def test_a_series_of_another_kind_is_refused(tmp_path: Path) -> None:
+    days = pd.date_range(START, periods=48, freq="D")
+    pd.DataFrame({"date": days, "value": 40.0}).to_csv(tmp_path / "fear_greed.csv", index=False)
+    with pytest.raises(DataError, match="must have a name that begins with social_, was fear"):
+        RecordedSocial(tmp_path / "fear_greed.csv", SimulatedClock(START))
 
 
 def test_what_stops_is_stale_and_ages(recording: Path) -> None:

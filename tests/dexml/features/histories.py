@@ -76,6 +76,17 @@ def some_macro(bars: Bars, seed: int = 2) -> pd.DataFrame:
     return frame[frame["known_at"] <= last].reset_index(drop=True)
 
 
+def some_social(bars: Bars, seed: int = 4) -> pd.DataFrame:
+    """Return sentiment over each bar's time, with holes, known when it has ended."""
+    generator = np.random.default_rng(seed)
+    step = bars.timeframe.step
+    periods = pd.DatetimeIndex(bars.closed_at, tz="UTC").as_unit("ns") - step
+    periods = periods[generator.random(len(periods)) > 0.1]
+    value = generator.uniform(-1, 1, len(periods)).round(3)
+    frame = {"period_at": periods, "known_at": periods + step, "value": value}
+    return pd.DataFrame({"series": "social_btc", **frame})
+
+
 def some_venues(bars: Bars, seed: int = 3) -> pd.DataFrame:
     """Return the closes of three exchanges: one has a basis, and each misses some bars."""
     generator = np.random.default_rng(seed)

@@ -18,9 +18,13 @@ from dexml.features.panel import build_panel
 from dexml.features.registry import Compute
 from dexml.features.rolling import rolling_max, rolling_min
 from dexml.targets import labels
-from tests.dexml.features.histories import some_history, some_venues
+from tests.dexml.features.histories import some_history, some_social, some_venues
 
 HISTORY = some_history(800)
+SOCIAL = replace(
+    HISTORY,
+    macro=pd.concat([HISTORY.macro, some_social(HISTORY.bars["BTC/USDT"])], ignore_index=True),
+)
 VENUES = replace(
     HISTORY,
     venue_closes={name: some_venues(HISTORY.bars[name]) for name in ("BTC/USDT", "ETH/USDT")},
@@ -84,6 +88,12 @@ def _bars_since_the_start(history: History, panel: pd.DataFrame) -> pd.Series:
     return _by_instrument(panel["return_1"]).cumsum()
 
 
+def _social_by_period(history: History, panel: pd.DataFrame) -> pd.Series:
+    social = history.macro[history.macro["series"] == "social_btc"].sort_values("period_at")
+    row = (_count(social["period_at"], panel) - 1).astype(int)
+    return pd.Series(social["value"].to_numpy()[row], index=panel.index)
+
+
 Plant = Callable[[History, pd.DataFrame], pd.Series]
 LEAKS: dict[str, Plant] = {
     "tomorrow": _tomorrow,
@@ -92,6 +102,7 @@ LEAKS: dict[str, Plant] = {
     "filled_backwards": _filled_backwards,
     "news_by_publication": _news_by_publication,
     "macro_by_period": _macro_by_period,
+    "social_by_period": _social_by_period,
     "open_day": _open_day,
     "since_the_start": _bars_since_the_start,
 }
@@ -107,16 +118,17 @@ def _with(name: str) -> Callable[[History], pd.DataFrame]:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_built_in_features_and_targets_do_not_leak(seed: int) -> None:
-    report = audit(VENUES, labels=labels, seed=seed)
+    everything = replace(VENUES, macro=SOCIAL.macro)
+    report = audit(everything, labels=labels, seed=seed)
     assert report.leaks == ()
-    assert report.checked == build_panel(VENUES).shape[1] + 5
+    assert report.checked == build_panel(everything).shape[1] + 5
     report.raise_if_leaking()
 
 
 @pytest.mark.parametrize("name", list(LEAKS))
 @pytest.mark.parametrize("seed", range(3))
 def test_a_planted_leak_is_found_by_name_and_nothing_else_is_blamed(name: str, seed: int) -> None:
-    report = audit(HISTORY, build=_with(name), seed=seed)
+    report = audit(SOCIAL, build=_with(name), seed=seed)
     assert report.names == (name,)
     with pytest.raises(LeakFound, match=name):
         report.raise_if_leaking()

@@ -15,7 +15,14 @@ from dexml.errors import DataError
 from dexml.features.indicators import INDICATORS, Group, compute_columns, indicator
 from dexml.features.live import LivePanel
 from dexml.features.panel import WARM_UP, build_panel
-from tests.dexml.features.histories import some_history, some_macro, some_news, some_venues, walk
+from tests.dexml.features.histories import (
+    some_history,
+    some_macro,
+    some_news,
+    some_social,
+    some_venues,
+    walk,
+)
 
 NAMES = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
 
@@ -95,6 +102,8 @@ def _market(seed: int, n: int, timeframe: Timeframe, tick: float | None) -> Arri
         "SOL/USDT": full["SOL/USDT"].take(slice(late, None)),
     }
     news, macro = some_news(full["BTC/USDT"], 500, seed), some_macro(full["BTC/USDT"], seed)
+    if seed % 2:
+        macro = pd.concat([macro, some_social(full["BTC/USDT"], seed)], ignore_index=True)
     news["title"] = generator.choice(news["title"].to_numpy()[:120], len(news))
     revised = macro.sample(frac=0.1, random_state=seed).assign(value=33.0)
     revised["known_at"] += pd.Timedelta(days=2)

@@ -13,7 +13,7 @@ from dexml.domain import History, Target, Timeframe, empty_macro, empty_news
 from dexml.errors import ConfigError, DataError
 from dexml.features.indicators import INDICATORS, Group, indicator
 from dexml.features.panel import PRICE_CORE, WARM_UP, build_panel, group_of, view, warm_up
-from tests.dexml.features.histories import some_history, walk
+from tests.dexml.features.histories import some_history, some_social, walk
 
 HISTORY = some_history(650)
 PANEL = build_panel(HISTORY)
@@ -74,6 +74,23 @@ def test_no_rows_of_news_or_macro_mean_no_columns() -> None:
     assert not [name for name in bare.columns if name.startswith(("news_", "macro_"))]
     assert view(Target.SENTIMENT, bare.columns) == ()
     assert view(Target.MACRO, bare.columns) == ()
+
+
+def test_social_series_are_sentiment_and_no_macro_columns() -> None:
+    social = some_social(HISTORY.bars["BTC/USDT"])
+    alone = build_panel(replace(HISTORY, news=empty_news(), macro=social))
+    found = [name for name in alone.columns if name.startswith("social_")]
+    assert {"social_btc_value", "social_btc_z", "social_btc_change_x_range"} < set(found)
+    assert {"social_oldest_age", "social_n_stale"} < set(found)
+    assert {group_of(name) for name in found} == {Group.SENTIMENT}
+    assert set(view(Target.SENTIMENT, alone.columns)) == {*found, *PRICE_CORE}
+    assert view(Target.MACRO, alone.columns) == ()
+    both = build_panel(
+        replace(HISTORY, macro=pd.concat([HISTORY.macro, social], ignore_index=True))
+    )
+    pd.testing.assert_frame_equal(both[PANEL.columns], PANEL, check_exact=True)
+    assert set(both.columns) - set(PANEL.columns) == set(found)
+    pd.testing.assert_frame_equal(both[found], alone[found], check_exact=True)
 
 
 def test_before_the_first_headline_news_is_missing_and_not_zero() -> None:
