@@ -85,7 +85,9 @@ def forecaster(told: Connection, folder: str, names: tuple[str, ...], timeframe:
 
 
 @contextmanager
-def process(work: Callable[..., None], *arguments: object) -> Iterator[tuple[Connection, Any]]:
+def process(
+    work: Callable[..., None], *arguments: object
+) -> Iterator[tuple[Connection, psutil.Process]]:
     """Run `work` in a process of its own, and talk to it."""
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
@@ -109,6 +111,7 @@ def arrival(
     dict
         Milliseconds of wall time over `n_closes`: for the whole, for storing (until the slowest
         feed has kept its bars) and for a bare durable write of as many bytes by each feed in turn;
+        CPU time of all four processes for a close, which other jobs of the machine do not stretch;
         megabytes of all four processes; files; whether the last rows have `build_panel`'s bits.
     """
     step = Timeframe(timeframe)
@@ -126,10 +129,13 @@ def arrival(
             feeds, held = (first, second, third), (reading, one, two, three)
             stamps = next(iter(quoted[VENUES[0]].values())).closed_at
             times, bare, memory = [], [], []
+            cpu = 0.0
             for row in range(n_history, n_history + n_closes):
                 times.append(_close(feeds, reader, row, stamps[row]))
+                cpu = cpu or _cpu_s(held)  # from the second close on
                 bare.append(_bare_s(Path(folder)))
                 memory.append(sum(process.memory_full_info().uss for process in held) / 1e6)
+            cpu = _cpu_s(held) - cpu
             reader.send(None)
             checked = reader.recv()
         files = [path for path in Path(folder).rglob("*") if path.is_file()]
@@ -142,6 +148,7 @@ def arrival(
         "first_close_ms": float(took[0]),
         **_figures("stored", stored[1:]),
         **_figures("bare_write", 1e3 * np.array(bare)),
+        "cpu_ms_a_close": 1e3 * cpu / (n_closes - 1),
         "uss_start_mb": memory[1],
         "uss_middle_mb": memory[len(memory) // 2],
         "uss_end_mb": memory[-1],
@@ -179,6 +186,11 @@ def _bare_s(folder: Path) -> float:
     for venue in VENUES:
         write_durably(folder / f".bare-{venue}", bytes(PAYLOAD))
     return time.perf_counter() - began
+
+
+def _cpu_s(held: tuple[psutil.Process, ...]) -> float:
+    times = [process.cpu_times() for process in held]
+    return sum(one.user + one.system for one in times)
 
 
 def _figures(name: str, ms: np.ndarray) -> dict[str, float]:

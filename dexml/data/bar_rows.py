@@ -11,7 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dexml.data.schemas import BARS
-from dexml.domain import PRICE_COLUMNS, Bars, Timeframe
+from dexml.domain import PRICE_COLUMNS, Bars, Timeframe, price_fault, sound_rows, unchecked
+from dexml.errors import DataError
 
 __all__ = ["BarRows", "bars_of", "fresh_rows", "latest", "united"]
 
@@ -41,10 +42,19 @@ class BarRows(NamedTuple):
 
     @classmethod
     def of(cls, table: pa.Table) -> BarRows:
-        """Return the rows of a table with the columns of `BARS`."""
+        """Return the rows of a table with the columns of `BARS`.
+
+        Raises
+        ------
+        DataError
+            If one of them is no bar.
+        """
         marks = [table[name].to_numpy().astype(np.int64, copy=False) for name in _MARKS]
-        prices = [table[name].to_numpy() for name in PRICE_COLUMNS]
-        return cls(np.stack(marks), np.stack(prices))
+        rows = cls(np.stack(marks), np.stack([table[name].to_numpy() for name in PRICE_COLUMNS]))
+        sound = sound_rows(rows.prices)
+        if not sound.all():
+            raise _no_bar(rows.take(int(np.argmin(sound))))
+        return rows
 
     @property
     def n_rows(self) -> int:
@@ -115,11 +125,9 @@ def united(parts: Sequence[BarRows]) -> BarRows:
 
 
 def bars_of(instrument: str, timeframe: Timeframe, rows: BarRows) -> Bars:
-    """Return the last revision of each bar as `Bars`."""
-    last = latest(rows)
-    prices = dict(zip(PRICE_COLUMNS, last.prices, strict=True))
-    closed_at = last.closed_at.view("M8[ns]")
-    return Bars(instrument=instrument, timeframe=timeframe, closed_at=closed_at, **prices)
+    """Return rows that `latest` gave as `Bars`."""
+    prices = dict(zip(PRICE_COLUMNS, rows.prices, strict=True))
+    return unchecked(instrument, timeframe, rows.closed_at.view("M8[ns]"), prices)
 
 
 def fresh_rows(known: BarRows, bars: Bars, seen_at: pd.Timestamp) -> BarRows:
@@ -148,3 +156,13 @@ def fresh_rows(known: BarRows, bars: Bars, seen_at: pd.Timestamp) -> BarRows:
     kept = np.ones(len(closed_at), dtype=np.bool_)
     kept[there] = changed
     return BarRows(marks, given).take(kept)
+
+
+def _no_bar(row: BarRows) -> DataError:
+    prices = row.prices.tolist()
+    return DataError(
+        f"stored bar closed at {row.marks[0].view('M8[ns]')}",
+        price_fault(*prices) or "must be a bar",
+        tuple(prices),
+        "Delete its file and fetch its range again.",
+    )

@@ -62,7 +62,7 @@ class BarSeries:
         """
         if as_of is not None:
             known = self._all.rows.known_at(pd.Timestamp(utc(as_of)))
-            return bars_of(self._instrument, self._timeframe, known)
+            return bars_of(self._instrument, self._timeframe, latest(known))
         if self._bars is None:
             self._bars = bars_of(self._instrument, self._timeframe, self._last.rows)
         return self._bars

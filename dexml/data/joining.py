@@ -1,24 +1,28 @@
-"""An instrument's bars over several exchanges, made again only from where something is new."""
+"""Bars over several exchanges, made again only from where something is new."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from dexml.data.consolidation import BASIS_WINDOW, closes_by_venue, consolidate
-from dexml.domain import PRICE_COLUMNS, Bars
+from dexml.data.consolidation import BASIS_WINDOW, agreed, by_quote, closes_by_venue, consolidate
+from dexml.domain import PRICE_COLUMNS, Bars, unchecked
 
-__all__ = ["Joined"]
+__all__ = ["Joined", "join"]
+
+Floats = NDArray[np.float64]
+Times = NDArray[np.datetime64]
 
 _COLUMNS = ("closed_at", *PRICE_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Joined:
-    """What exchanges agree on, and the close at each.
+    """What exchanges say of an instrument.
 
     Attributes
     ----------
@@ -29,15 +33,6 @@ class Joined:
         `consolidate(parts, quotes)`.
     closes : DataFrame
         `closes_by_venue(parts)`.
-
-    Examples
-    --------
-    >>> from dexml.simulation.market import MarketConfig, plant
-    >>> bars = plant(MarketConfig(n_bars=100)).history.bars["BTC/USDT"]
-    >>> joined = Joined.of({"a": bars.take(slice(0, 99)), "b": bars.take(slice(0, 98))}, {})
-    >>> joined = joined.followed_by({"a": bars, "b": bars}, {})
-    >>> joined.bars.frame().equals(consolidate({"a": bars, "b": bars}).frame())
-    True
     """
 
     parts: Mapping[str, Bars]
@@ -45,44 +40,78 @@ class Joined:
     bars: Bars
     closes: pd.DataFrame
 
-    @classmethod
-    def of(cls, parts: Mapping[str, Bars], quotes: Mapping[str, str]) -> Joined:
-        """Join from the first bar on."""
-        bars, closes = consolidate(parts, quotes), closes_by_venue(parts)
-        return cls(parts=parts, quotes=quotes, bars=bars, closes=closes)
 
-    def followed_by(self, parts: Mapping[str, Bars], quotes: Mapping[str, str]) -> Joined:
-        """Return `Joined.of(parts, quotes)` to the bit, at the cost of what differs from this."""
-        if len(parts) == 1 or list(parts) != list(self.parts) or quotes != self.quotes:
-            return Joined.of(parts, quotes)
-        since = _first_change(self.parts, parts)
-        if since is None:
-            return self
-        n_same = int(np.searchsorted(self.bars.closed_at, since))
-        first = self._needed(n_same)
-        start = self.bars.closed_at[first] if first < n_same else since
-        tails = {venue: _from(bars, start) for venue, bars in parts.items()}
-        rest = Joined.of(tails, quotes)
-        return Joined(
-            parts=parts,
-            quotes=quotes,
-            bars=_continued(self.bars, n_same, _from(rest.bars, since)),
-            closes=_continued_closes(self.closes, n_same, rest.closes.iloc[n_same - first :]),
-        )
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Rest:
+    """What is new of an instrument, and the rows before it on which that depends.
 
-    def _needed(self, n_rows: int) -> int:
-        """Return the first of `n_rows` rows on which later ones depend."""
-        if not self.quotes:
-            return n_rows
-        there = ~np.isnan(self.closes.to_numpy()[:n_rows])
-        named = np.array([self.quotes.get(venue, "") for venue in self.parts])
-        own = there[:, named == ""].any(axis=1)
-        first = n_rows - BASIS_WINDOW
-        for quote in set(self.quotes.values()):
-            common = np.flatnonzero(own & there[:, named == quote].any(axis=1))
-            # a basis that cannot be measured now is the last one that could
-            first = min(first, int(common[-1]) if len(common) else 0)
-        return max(0, first)
+    Attributes
+    ----------
+    n_same : int
+        Rows of `before` that stay.
+    stamps : ndarray, shape (n_rows,)
+    table : ndarray, shape (5, n_exchanges, n_rows)
+        As `agreed` takes it.
+    n_new : int
+        How many of the rows are new.
+    """
+
+    before: Joined
+    parts: Mapping[str, Bars]
+    n_same: int
+    stamps: Times
+    table: Floats
+    n_new: int
+
+
+def join(
+    wanted: Mapping[str, tuple[Mapping[str, Bars], Mapping[str, str]]],
+    before: Mapping[str, Joined],
+) -> dict[str, Joined]:
+    """Join the exchanges of many instruments.
+
+    Parameters
+    ----------
+    wanted : mapping of instrument to (parts, quotes)
+        As `consolidate` takes them.
+    before : mapping of instrument to Joined
+        What was made earlier, of any instruments. The result has the same bits without it; with it
+        the cost is that of the rows that differ.
+
+    Examples
+    --------
+    >>> from dexml.simulation.market import MarketConfig, plant
+    >>> bars = plant(MarketConfig(n_bars=100)).history.bars["BTC/USDT"]
+    >>> parts = {"a": bars, "b": bars.take(slice(0, 98))}
+    >>> made = join({"BTC/USDT": ({"a": bars.take(slice(0, 99)), "b": parts["b"]}, {})}, {})
+    >>> made = join({"BTC/USDT": (parts, {})}, made)
+    >>> made["BTC/USDT"].bars.frame().equals(consolidate(parts).frame())
+    True
+    """
+    made: dict[str, Joined] = {}
+    rests: dict[tuple[object, ...], dict[str, _Rest]] = {}
+    for name, (parts, quotes) in wanted.items():
+        known = before.get(name)
+        if known is None or not _alike(known, parts, quotes):
+            made[name] = _whole(parts, quotes)
+        elif (since := _first_change(known.parts, parts)) is None:
+            made[name] = known
+        else:
+            rest = _rest(known, parts, since)
+            shape = (*parts, *quotes.items(), known.bars.instrument.split("/")[1], len(rest.stamps))
+            rests.setdefault(shape, {})[name] = rest
+    for alike in rests.values():
+        made |= zip(alike, _together(list(alike.values())), strict=True)
+    return made
+
+
+def _alike(known: Joined, parts: Mapping[str, Bars], quotes: Mapping[str, str]) -> bool:
+    return len(parts) > 1 and list(parts) == list(known.parts) and quotes == known.quotes
+
+
+def _whole(parts: Mapping[str, Bars], quotes: Mapping[str, str]) -> Joined:
+    bars, closes = consolidate(parts, quotes), closes_by_venue(parts)
+    return Joined(parts=parts, quotes=quotes, bars=bars, closes=closes)
 
 
 def _first_change(before: Mapping[str, Bars], after: Mapping[str, Bars]) -> np.datetime64 | None:
@@ -102,20 +131,60 @@ def _first_changed(before: Bars, after: Bars) -> np.datetime64 | None:
     return min(stamps, default=None)
 
 
-def _from(bars: Bars, closed_at: np.datetime64) -> Bars:
-    return bars.take(slice(int(np.searchsorted(bars.closed_at, closed_at)), None))
+def _rest(known: Joined, parts: Mapping[str, Bars], since: np.datetime64) -> _Rest:
+    n_same = int(np.searchsorted(known.bars.closed_at, since))
+    first = _needed(known, n_same)
+    start = known.bars.closed_at[first] if first < n_same else since
+    firsts = [int(np.searchsorted(bars.closed_at, start)) for bars in parts.values()]
+    tails = [bars.closed_at[k:] for bars, k in zip(parts.values(), firsts, strict=True)]
+    stamps = np.unique(np.concatenate(tails))
+    table = np.full((len(PRICE_COLUMNS), len(parts), len(stamps)), np.nan)
+    for venue, (bars, k) in enumerate(zip(parts.values(), firsts, strict=True)):
+        places = np.searchsorted(stamps, tails[venue])
+        for row, name in enumerate(PRICE_COLUMNS):
+            table[row, venue, places] = getattr(bars, name)[k:]
+    return _Rest(
+        before=known,
+        parts=parts,
+        n_same=n_same,
+        stamps=stamps,
+        table=table,
+        n_new=len(stamps) - (n_same - first),
+    )
 
 
-def _continued(bars: Bars, n_rows: int, rest: Bars) -> Bars:
-    columns = {
-        name: np.concatenate([getattr(bars, name)[:n_rows], getattr(rest, name)])
-        for name in _COLUMNS
+def _needed(known: Joined, n_same: int) -> int:
+    """Return the first row on which rows after `n_same` depend."""
+    if not known.quotes:
+        return n_same
+    there = ~np.isnan(known.closes.to_numpy()[:n_same])
+    named = np.array([known.quotes.get(venue, "") for venue in known.parts])
+    own = there[:, named == ""].any(axis=1)
+    first = n_same - BASIS_WINDOW
+    for quote in set(known.quotes.values()):
+        # a basis that cannot be measured now is the last one that could
+        common = np.flatnonzero(own & there[:, named == quote].any(axis=1))
+        first = min(first, int(common[-1]) if len(common) else 0)
+    return max(0, first)
+
+
+def _together(rests: Sequence[_Rest]) -> list[Joined]:
+    # side by side: one small table costs as much as fifty
+    known = rests[0].before
+    foreign = by_quote(known.parts, known.quotes, known.bars.instrument.split("/")[1])
+    found = agreed(np.stack([rest.table for rest in rests], axis=2), foreign)
+    return [_continued(rest, found[:, k]) for k, rest in enumerate(rests)]
+
+
+def _continued(rest: _Rest, found: Floats) -> Joined:
+    known, n, new = rest.before, rest.n_same, slice(len(rest.stamps) - rest.n_new, None)
+    closed_at = np.concatenate([known.bars.closed_at[:n], rest.stamps[new]])
+    fields = {
+        name: np.concatenate([getattr(known.bars, name)[:n], row[new]])
+        for name, row in zip(PRICE_COLUMNS, found, strict=True)
     }
-    return Bars(instrument=bars.instrument, timeframe=bars.timeframe, **columns)
-
-
-def _continued_closes(closes: pd.DataFrame, n_rows: int, rest: pd.DataFrame) -> pd.DataFrame:
-    stamps = [pd.DatetimeIndex(one.index).asi8 for one in (closes.iloc[:n_rows], rest)]
-    table = np.concatenate([closes.to_numpy()[:n_rows], rest.to_numpy()])
-    index = pd.DatetimeIndex(np.concatenate(stamps).view("M8[ns]"), tz="UTC", name="closed_at")
-    return pd.DataFrame(table, index=index, columns=closes.columns)
+    bars = unchecked(known.bars.instrument, known.bars.timeframe, closed_at, fields)
+    table = np.concatenate([known.closes.to_numpy()[:n], rest.table[3].T[new]])
+    index = pd.DatetimeIndex(closed_at, tz="UTC", name="closed_at")
+    closes = pd.DataFrame(table, index=index, columns=known.closes.columns)
+    return Joined(parts=rest.parts, quotes=known.quotes, bars=bars, closes=closes)

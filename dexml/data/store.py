@@ -18,7 +18,7 @@ from dexml.clock import utc
 from dexml.data.bar_log import BarLog
 from dexml.data.bar_rows import BarRows
 from dexml.data.consolidation import STANDS_FOR
-from dexml.data.joining import Joined
+from dexml.data.joining import Joined, join
 from dexml.data.logs import Logs
 from dexml.data.quality import Rule, suspects
 from dexml.data.revisions import (
@@ -74,7 +74,7 @@ class Store:
     def __init__(self, root: str | Path) -> None:
         self._logs = Logs(root)
         self._headlines: tuple[object, pd.DataFrame] | None = None
-        self._joined: dict[tuple[str, Timeframe], Joined] = {}
+        self._joined: dict[Timeframe, dict[str, Joined]] = {}
 
     @property
     def n_torn(self) -> int:
@@ -231,26 +231,26 @@ class Store:
         DataError
             If an instrument has no bars at any venue.
         """
-        bars: dict[str, Bars] = {}
-        closes: dict[str, pd.DataFrame] = {}
         logs = {venue: self._logs.bars(venue, Timeframe(timeframe)) for venue in venues}
         for log in logs.values():
             log.refresh()
-        for name in instruments:
-            parts, quotes = _parts(logs, name, as_of)
-            if not parts:
+        parts = {name: _parts(logs, name, as_of) for name in instruments}
+        for name, (found, _) in parts.items():
+            if not found:
                 raise DataError(
                     f"store {self._logs}",
                     f"must hold {timeframe} bars of {name}",
                     f"none at {', '.join(venues)}",
                     "Backfill or import them first.",
                 )
-            together = self._together(parts, quotes)
-            bars[name] = together.bars
-            if len(parts) > 1:
-                closes[name] = together.closes
+        before = self._joined.setdefault(Timeframe(timeframe), {})
+        joined = join(parts, before)
+        before |= joined
         return History(
-            bars=bars, news=self.news(as_of), macro=self.macro(as_of), venue_closes=closes
+            bars={name: one.bars for name, one in joined.items()},
+            news=self.news(as_of),
+            macro=self.macro(as_of),
+            venue_closes={name: one.closes for name, one in joined.items() if len(one.parts) > 1},
         )
 
     def series(self) -> list[tuple[str, str, Timeframe]]:
@@ -271,14 +271,6 @@ class Store:
         with log.locked():
             log.append(fresh_refused(log.read(), rows))
         _compact_if_many(log)
-
-    def _together(self, parts: Mapping[str, Bars], quotes: Mapping[str, str]) -> Joined:
-        first = next(iter(parts.values()))
-        key = (first.instrument, first.timeframe)
-        made = self._joined.get(key)
-        joined = made.followed_by(parts, quotes) if made else Joined.of(parts, quotes)
-        self._joined[key] = joined
-        return joined
 
 
 def _parts(
