@@ -22,6 +22,7 @@ from dexml.data.bar_series import BarSeries
 from dexml.data.folders import Folder
 from dexml.data.segment_files import (
     COMPACT_AT,
+    SEGMENT,
     SegmentFiles,
     digest,
     ending,
@@ -154,7 +155,7 @@ class BarLog:
         """Tell whether rows were folded that no segment showed us."""
         if not receipts & self._receipts and len(receipts) >= RECEIPTS_KEPT:
             return True  # the receipts do not reach back to our last visit
-        known = self._files.seen | names
+        known = self._files.seen | set(ending(names, SEGMENT))
         return any(not self._named(receipt) <= known for receipt in receipts - self._receipts)
 
     def _named(self, receipt: str) -> set[str]:

@@ -102,7 +102,7 @@ def join(
             rests.setdefault(shape, {})[name] = rest
     for alike in rests.values():
         made |= zip(alike, _together(list(alike.values())), strict=True)
-    return made
+    return {name: made[name] for name in wanted}
 
 
 def _alike(known: Joined, parts: Mapping[str, Bars], quotes: Mapping[str, str]) -> bool:
