@@ -215,7 +215,7 @@ def _by_instrument(table: pa.Table) -> dict[str, BarRows]:
 
 
 def _read_months(folder: Folder, month: str = "") -> tuple[SegmentFiles, list[BarRows]]:
-    # of one month; or all, and segments that were appended here by a version before 0.2
+    # of one month; or all, and segments from when each series was appended to by itself
     files, found = SegmentFiles(folder), list[BarRows]()
 
     def read() -> None:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dexml.data.consolidation import BASIS_WINDOW, agreed, by_quote, closes_by_venue, consolidate
+from dexml.data.bar_log import BarLog
+from dexml.data.consolidation import (
+    BASIS_WINDOW,
+    STANDS_FOR,
+    agreed,
+    by_quote,
+    closes_by_venue,
+    consolidate,
+)
+from dexml.data.venues import quote_at
 from dexml.domain import PRICE_COLUMNS, Bars, unchecked
 
-__all__ = ["Joined", "join"]
+__all__ = ["Joined", "join", "parts_of"]
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
@@ -103,6 +113,26 @@ def join(
     for alike in rests.values():
         made |= zip(alike, _together(list(alike.values())), strict=True)
     return {name: made[name] for name in wanted}
+
+
+def parts_of(
+    logs: Mapping[str, BarLog], name: str, as_of: datetime | None
+) -> tuple[dict[str, Bars], dict[str, str]]:
+    """Return an instrument's bars by exchange, and the currency of those that quote another one.
+
+    An exchange without bars of the instrument itself stands in with bars in dollars for tethers or
+    the other way, see `STANDS_FOR`, if another one has some.
+    """
+    found = {venue: log.bars(name, as_of) for venue, log in logs.items()}
+    parts = {venue: bars for venue, bars in found.items() if len(bars)}
+    quotes = {venue: quote_at(venue, name) for venue in parts}
+    base, own = name.split("/")
+    for venue in (one for one in logs if parts and one not in parts):
+        for quote in STANDS_FOR.get(own, ()):
+            bars = logs[venue].bars(f"{base}/{quote}", as_of)
+            if len(bars) and venue not in parts:
+                parts[venue], quotes[venue] = replace(bars, instrument=name), quote
+    return parts, {venue: quote for venue, quote in quotes.items() if quote != own}
 
 
 def _alike(known: Joined, parts: Mapping[str, Bars], quotes: Mapping[str, str]) -> bool:

@@ -7,7 +7,6 @@ was known when a decision was made can always be read again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,10 +14,8 @@ import numpy as np
 import pandas as pd
 
 from dexml.clock import utc
-from dexml.data.bar_log import BarLog
 from dexml.data.bar_rows import BarRows
-from dexml.data.consolidation import STANDS_FOR
-from dexml.data.joining import Joined, join
+from dexml.data.joining import Joined, join, parts_of
 from dexml.data.logs import Logs
 from dexml.data.quality import Rule, suspects
 from dexml.data.revisions import (
@@ -32,7 +29,6 @@ from dexml.data.revisions import (
 from dexml.data.schemas import checked_rows
 from dexml.data.segment_files import COMPACT_AT
 from dexml.data.segments import SegmentLog
-from dexml.data.venues import quote_at
 from dexml.domain import (
     MACRO_COLUMNS,
     NEWS_COLUMNS,
@@ -53,9 +49,10 @@ class Store:
     ----------
     root : path or address
         A local folder, ``s3://...`` or ``gs://...`` (see `open_folder`); made when something is
-        first appended. Locally one process at a time appends to a series (a file lock sees to it).
-        In an object store nobody can be locked out: writers that race lose nothing, and every
-        reader folds what they wrote to the same bars. Any number may read.
+        first appended. Locally one process at a time appends to the bars of an exchange and
+        timeframe (a file lock sees to it). In an object store nobody can be locked out: writers
+        that race lose nothing, and every reader folds what they wrote to the same bars. Any number
+        may read.
 
     Examples
     --------
@@ -234,7 +231,7 @@ class Store:
         logs = {venue: self._logs.bars(venue, Timeframe(timeframe)) for venue in venues}
         for log in logs.values():
             log.refresh()
-        parts = {name: _parts(logs, name, as_of) for name in instruments}
+        parts = {name: parts_of(logs, name, as_of) for name in instruments}
         for name, (found, _) in parts.items():
             if not found:
                 raise DataError(
@@ -271,22 +268,6 @@ class Store:
         with log.locked():
             log.append(fresh_refused(log.read(), rows))
         _compact_if_many(log)
-
-
-def _parts(
-    logs: Mapping[str, BarLog], name: str, as_of: datetime | None
-) -> tuple[dict[str, Bars], dict[str, str]]:
-    # also the quote currency of those that quote another one
-    found = {venue: log.bars(name, as_of) for venue, log in logs.items()}
-    parts = {venue: bars for venue, bars in found.items() if len(bars)}
-    quotes = {venue: quote_at(venue, name) for venue in parts}
-    base, own = name.split("/")
-    for venue in (one for one in logs if parts and one not in parts):
-        for quote in STANDS_FOR.get(own, ()):
-            bars = logs[venue].bars(f"{base}/{quote}", as_of)
-            if len(bars) and venue not in parts:
-                parts[venue], quotes[venue] = replace(bars, instrument=name), quote
-    return parts, {venue: quote for venue, quote in quotes.items() if quote != own}
 
 
 def _timeframe(bars: Iterable[Bars]) -> Timeframe:

@@ -73,7 +73,7 @@ def test_a_fold_is_spread_over_appends_and_the_number_of_files_is_bounded(tmp_pa
     for number in range(3 * COMPACT_AT):
         store.append_closes("binance", rows(bars, number, number + 1))
         filed = len(files(tmp_path, ".parquet"))
-        assert filed - months <= 2 * 2 * len(NAMES) / 16 + 4  # at one append; two months at most
+        assert filed - months <= 2 * 2  # two instruments at one append, of two months at most
         months = filed
         most = max(most, len(files(tmp_path, ".arrow")))
         assert len(reader.bars("binance", NAMES[number % 20], "1h")) == number + 1
