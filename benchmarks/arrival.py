@@ -150,8 +150,10 @@ def arrival(
         **_figures("bare_write", 1e3 * np.array(bare)),
         "cpu_ms_a_close": 1e3 * cpu / (n_closes - 1),
         "uss_start_mb": memory[1],
-        "uss_middle_mb": memory[len(memory) // 2],
         "uss_end_mb": memory[-1],
+        # what arrived is held until it is folded, so that only the most of a while can be compared
+        "uss_middle_third_max_mb": max(memory[n_closes // 3 : 2 * n_closes // 3]),
+        "uss_last_third_max_mb": max(memory[2 * n_closes // 3 :]),
         "n_files": len(files),
         "wall_s": time.perf_counter() - began,
         **checked,
