@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.arrival import arrival
 from benchmarks.features import features
 from dexml.experiments.sources import bar_sets, plant_market
 from dexml.ledger import Ledger, StepRows
@@ -59,7 +60,12 @@ def ledger() -> dict[str, float]:
 
 def main() -> None:
     """Print the figures of every benchmark."""
-    result = {"features": features(), "kernel": kernel(), "ledger": ledger()}
+    result = {
+        "features": features(),
+        "arrival": arrival(),
+        "kernel": kernel(),
+        "ledger": ledger(),
+    }
     json.dump(result, sys.stdout, indent=1)
     sys.stdout.write("\n")
 

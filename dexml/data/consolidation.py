@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,9 @@ __all__ = [
     "BASIS_LIMIT",
     "BASIS_WINDOW",
     "STANDS_FOR",
+    "agreed",
     "basis_of",
+    "by_quote",
     "closes_by_venue",
     "consolidate",
 ]
@@ -25,7 +27,6 @@ Floats = NDArray[np.float64]
 BASIS_WINDOW = 24  # closes over which the price of one quote currency in another is measured
 BASIS_LIMIT = 0.05  # beyond it two quote currencies no longer stand for the same money
 STANDS_FOR = {"USDT": ("USD",), "USD": ("USDT",)}  # nearest first
-_PRICES = PRICE_COLUMNS[:4]
 _UNITS = 2.0**40  # weights become integers, so that sums are exact in any order
 
 
@@ -81,18 +82,34 @@ def consolidate(parts: Mapping[str, Bars], quotes: Mapping[str, str] | None = No
         return first
     stamps = _stamps(parts)
     table = np.stack([_placed(bars, stamps) for bars in parts.values()], axis=1)
-    foreign = _by_quote(parts, quotes or {}, first.instrument.split("/")[1])
-    table = table if not foreign else _converted(table, foreign)
-    volumes, prices = table[-1], table[:4]
-    weights = _capped(_shares(volumes))
-    columns = {name: _weighted_median(prices[place], weights) for place, name in enumerate(_PRICES)}
-    columns["volume"] = _weighted_median(volumes, _shares(volumes))
+    foreign = by_quote(parts, quotes or {}, first.instrument.split("/")[1])
     return Bars(
         instrument=first.instrument,
         timeframe=first.timeframe,
         closed_at=stamps,
-        **columns,
+        **dict(zip(PRICE_COLUMNS, agreed(table, foreign), strict=True)),
     )
+
+
+def agreed(table: Floats, foreign: Mapping[str, NDArray[np.bool_]]) -> Floats:
+    """Return what exchanges agree on, see `consolidate`.
+
+    Parameters
+    ----------
+    table : ndarray, shape (5, n_exchanges, ..., n_bars)
+        `PRICE_COLUMNS` at each, NaN where it has no bar; of one instrument or of many side by side.
+    foreign : mapping of quote currency to ndarray of bool, shape (n_exchanges,)
+        Which exchanges quote another currency.
+
+    Returns
+    -------
+    ndarray, shape (5, ..., n_bars)
+    """
+    table = table if not foreign else _converted(table, foreign)
+    volumes, prices = table[-1], table[:4]
+    weights = _capped(_shares(volumes))
+    columns = [_weighted_median(prices[place], weights) for place in range(len(prices))]
+    return np.stack([*columns, _weighted_median(volumes, _shares(volumes))])
 
 
 def closes_by_venue(parts: Mapping[str, Bars]) -> pd.DataFrame:
@@ -114,12 +131,12 @@ def basis_of(own: Floats, foreign: Floats) -> Floats:
 
     Parameters
     ----------
-    own, foreign : ndarray, shape (n_bars,)
+    own, foreign : ndarray, shape (n_bars,) or (n_instruments, n_bars)
         Consolidated closes of the exchanges of either currency; NaN where there is none.
 
     Returns
     -------
-    ndarray, shape (n_bars,)
+    ndarray of that shape
         Median ratio over the last `BASIS_WINDOW` closes, the present one included; where they
         share none, the last known one, and 1 (par) before the first.
 
@@ -128,9 +145,10 @@ def basis_of(own: Floats, foreign: Floats) -> Floats:
     >>> basis_of(np.array([np.nan, 99.0, np.nan]), np.array([50.0, 100.0, 101.0]))
     array([1.  , 0.99, 0.99])
     """
-    ratio = pd.Series(own / foreign)
-    measured = ratio.rolling(BASIS_WINDOW, min_periods=1).median().ffill()
-    known: Floats = measured.fillna(1.0).to_numpy()
+    ratio = own / foreign
+    columns = pd.DataFrame(np.atleast_2d(ratio).T)
+    measured = columns.rolling(BASIS_WINDOW, min_periods=1).median().ffill()
+    known: Floats = measured.fillna(1.0).to_numpy().T.reshape(ratio.shape)
     return known
 
 
@@ -151,7 +169,7 @@ def _stamps(parts: Mapping[str, Bars]) -> NDArray[np.datetime64]:
 
 
 def _placed(bars: Bars, stamps: NDArray[np.datetime64]) -> Floats:
-    # shape (5 columns, n_bars); of all exchanges together (5, n_exchanges, n_bars)
+    # shape (5, n_bars)
     columns = np.full((len(PRICE_COLUMNS), len(stamps)), np.nan)
     places = np.searchsorted(stamps, bars.closed_at)
     for row, name in enumerate(PRICE_COLUMNS):
@@ -159,9 +177,10 @@ def _placed(bars: Bars, stamps: NDArray[np.datetime64]) -> Floats:
     return columns
 
 
-def _by_quote(
-    parts: Mapping[str, Bars], quotes: Mapping[str, str], own: str
+def by_quote(
+    parts: Iterable[str], quotes: Mapping[str, str], own: str
 ) -> dict[str, NDArray[np.bool_]]:
+    """Return which of some exchanges quote each currency that is not the instrument's own."""
     named = np.array([quotes.get(venue, own) for venue in parts])
     found = {str(quote): named == quote for quote in sorted(set(named.tolist()) - {own})}
     if (named == own).any():
@@ -183,7 +202,8 @@ def _converted(table: Floats, foreign: Mapping[str, NDArray[np.bool_]]) -> Float
     for among in foreign.values():
         basis = basis_of(own, _close_of(table[:, among]))
         converted[:4, among] = table[:4, among] * basis
-        converted[:, among[:, None] & (np.abs(basis - 1) > BASIS_LIMIT)] = np.nan
+        apart = np.abs(basis - 1) > BASIS_LIMIT
+        converted[:, np.multiply.outer(among, apart)] = np.nan
     return _never_empty(converted, table)
 
 

@@ -35,10 +35,9 @@ class Keeper:
 
     def keep(self, update: FeedUpdate) -> int:
         """Store the closed bars of an update; return how many were new or changed."""
-        n_new = 0
         with self._lock:
+            n_new = self._store.append_closes(self._venue, update.closed)
             for name, bars in update.closed.items():
-                n_new += self._store.append_bars(self._venue, bars)
                 newest, last = to_datetime(bars.closed_at[-1]), self.last[name]
                 self.last[name] = newest if last is None else max(newest, last)
         return n_new

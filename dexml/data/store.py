@@ -6,8 +6,7 @@ was known when a decision was made can always be read again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -15,23 +14,21 @@ import numpy as np
 import pandas as pd
 
 from dexml.clock import utc
-from dexml.data.consolidation import STANDS_FOR, closes_by_venue, consolidate
+from dexml.data.bar_rows import BarRows
+from dexml.data.joining import Joined, join, parts_of
 from dexml.data.logs import Logs
-from dexml.data.quality import SPIKE_WINDOW, Rule, suspects
+from dexml.data.quality import Rule, suspects
 from dexml.data.revisions import (
     HEADLINE,
-    bars_of,
-    believed_before,
     first_known,
     first_seen,
-    fresh_bars,
     fresh_refused,
     fresh_values,
     without,
 )
 from dexml.data.schemas import checked_rows
+from dexml.data.segment_files import COMPACT_AT
 from dexml.data.segments import SegmentLog
-from dexml.data.venues import quote_at
 from dexml.domain import (
     MACRO_COLUMNS,
     NEWS_COLUMNS,
@@ -44,8 +41,6 @@ from dexml.errors import DataError
 
 __all__ = ["Store"]
 
-COMPACT_AT = 64
-
 
 class Store:
     """Bars, news and macro values under one folder, local or in an object store.
@@ -54,9 +49,10 @@ class Store:
     ----------
     root : path or address
         A local folder, ``s3://...`` or ``gs://...`` (see `open_folder`); made when something is
-        first appended. Locally one process at a time appends to a series (a file lock sees to it).
-        In an object store nobody can be locked out: writers that race lose nothing, and every
-        reader folds what they wrote to the same bars. Any number may read.
+        first appended. Locally one process at a time appends to the bars of an exchange and
+        timeframe (a file lock sees to it). In an object store nobody can be locked out: writers
+        that race lose nothing, and every reader folds what they wrote to the same bars. Any number
+        may read.
 
     Examples
     --------
@@ -74,9 +70,8 @@ class Store:
 
     def __init__(self, root: str | Path) -> None:
         self._logs = Logs(root)
-        self._views: dict[tuple[str, ...], tuple[object, Bars]] = {}
         self._headlines: tuple[object, pd.DataFrame] | None = None
-        self._joined: dict[tuple[str, str], tuple[Mapping[str, Bars], Bars, pd.DataFrame]] = {}
+        self._joined: dict[Timeframe, dict[str, Joined]] = {}
 
     @property
     def n_torn(self) -> int:
@@ -97,17 +92,46 @@ class Store:
         int
             How many bars were new or changed.
         """
-        log = self._logs.bars(venue, bars.instrument, bars.timeframe)
+        return self.append_closes(venue, {bars.instrument: bars}, known_at)
+
+    def append_closes(
+        self, venue: str, bars: Mapping[str, Bars], known_at: datetime | None = None
+    ) -> int:
+        """Keep bars of many instruments at once, as `append_bars` does: all of them or none.
+
+        Parameters
+        ----------
+        bars : mapping of instrument to Bars
+            All of one timeframe.
+
+        Returns
+        -------
+        int
+            How many bars were new or changed.
+
+        Raises
+        ------
+        DataError
+            If there are several timeframes.
+        """
+        if not bars:
+            return 0
+        log = self._logs.bars(venue, _timeframe(bars.values()))
         seen_at = _instant(known_at) if known_at else pd.Timestamp(0, tz="UTC")
+        wrong: dict[str, dict[int, Rule]] = {}
+        fresh: dict[str, BarRows] = {}
         with log.locked():
-            known = log.read()
-            wrong = suspects(believed_before(known, bars, SPIKE_WINDOW), bars)
-            fresh = fresh_bars(known, without(bars, wrong), seen_at)
+            log.refresh()
+            for name, given in bars.items():
+                series = log.series(name)
+                wrong[name] = suspects(series.before(given), given)
+                fresh[name] = series.fresh(without(given, wrong[name]), seen_at)
             log.append(fresh)
-        _compact_if_many(log)
-        if wrong:
-            self._set_aside(venue, bars, wrong, seen_at)
-        return len(fresh)
+        for name, rules in wrong.items():
+            if rules:
+                self._set_aside(venue, bars[name], rules, seen_at)
+        log.fold_if_many()
+        return sum(rows.n_rows for rows in fresh.values())
 
     def quarantine(self, venue: str, instrument: str, timeframe: Timeframe | str) -> pd.DataFrame:
         """Return the bars of a series that were not believed, by close.
@@ -146,15 +170,9 @@ class Store:
         as_of : datetime, optional
             Return what was known at that instant: later bars and revisions are left out.
         """
-        rows = self._logs.bars(venue, instrument, Timeframe(timeframe)).read()
-        if as_of is not None:
-            return bars_of(instrument, timeframe, _known(rows, as_of))
-        # the log gives the same object until something was added
-        seen, view = self._views.get((venue, instrument, timeframe), (None, None))
-        if view is None or seen is not rows:
-            view = bars_of(instrument, timeframe, rows)
-            self._views[venue, instrument, timeframe] = (rows, view)
-        return view
+        log = self._logs.bars(venue, Timeframe(timeframe))
+        log.refresh()
+        return log.bars(instrument, as_of)
 
     def append_news(self, frame: pd.DataFrame) -> int:
         """Keep headlines (columns `NEWS_COLUMNS`) not yet known by source, title and time."""
@@ -214,22 +232,26 @@ class Store:
         DataError
             If an instrument has no bars at any venue.
         """
-        bars: dict[str, Bars] = {}
-        closes: dict[str, pd.DataFrame] = {}
-        for name in instruments:
-            parts, quotes = self._parts(venues, name, timeframe, as_of)
-            if not parts:
+        logs = {venue: self._logs.bars(venue, Timeframe(timeframe)) for venue in venues}
+        for log in logs.values():
+            log.refresh()
+        parts = {name: parts_of(logs, name, as_of) for name in instruments}
+        for name, (found, _) in parts.items():
+            if not found:
                 raise DataError(
                     f"store {self._logs}",
                     f"must hold {timeframe} bars of {name}",
                     f"none at {', '.join(venues)}",
                     "Backfill or import them first.",
                 )
-            bars[name], apart = self._together(parts, quotes)
-            if len(parts) > 1:
-                closes[name] = apart
+        before = self._joined.setdefault(Timeframe(timeframe), {})
+        joined = join(parts, before)
+        before |= joined
         return History(
-            bars=bars, news=self.news(as_of), macro=self.macro(as_of), venue_closes=closes
+            bars={name: one.bars for name, one in joined.items()},
+            news=self.news(as_of),
+            macro=self.macro(as_of),
+            venue_closes={name: one.closes for name, one in joined.items() if len(one.parts) > 1},
         )
 
     def series(self) -> list[tuple[str, str, Timeframe]]:
@@ -251,40 +273,17 @@ class Store:
             log.append(fresh_refused(log.read(), rows))
         _compact_if_many(log)
 
-    def _parts(
-        self,
-        venues: Sequence[str],
-        name: str,
-        timeframe: Timeframe | str,
-        as_of: datetime | None,
-    ) -> tuple[dict[str, Bars], dict[str, str]]:
-        # also the quote currency of those that quote another one
-        found = {venue: self.bars(venue, name, timeframe, as_of) for venue in venues}
-        parts = {venue: bars for venue, bars in found.items() if len(bars)}
-        quotes = {venue: quote_at(venue, name) for venue in parts}
-        base, own = name.split("/")
-        for venue in (one for one in venues if parts and one not in parts):
-            for quote in STANDS_FOR.get(own, ()):
-                bars = self.bars(venue, f"{base}/{quote}", timeframe, as_of)
-                if len(bars) and venue not in parts:
-                    parts[venue], quotes[venue] = replace(bars, instrument=name), quote
-        return parts, {venue: quote for venue, quote in quotes.items() if quote != own}
 
-    def _together(
-        self, parts: Mapping[str, Bars], quotes: Mapping[str, str]
-    ) -> tuple[Bars, pd.DataFrame]:
-        # made anew only if bars are new
-        first = next(iter(parts.values()))
-        key = (first.instrument, str(first.timeframe))
-        made = self._joined.get(key)
-        if made is None or not _identical(made[0], parts):
-            made = (parts, consolidate(parts, quotes), closes_by_venue(parts))
-            self._joined[key] = made
-        return made[1], made[2]
-
-
-def _identical(left: Mapping[str, Bars], right: Mapping[str, Bars]) -> bool:
-    return list(left) == list(right) and all(left[name] is right[name] for name in left)
+def _timeframe(bars: Iterable[Bars]) -> Timeframe:
+    found = sorted({one.timeframe for one in bars})
+    if len(found) > 1:
+        raise DataError(
+            "bars of one append",
+            "must be of one timeframe",
+            ", ".join(found),
+            "Append each timeframe by itself.",
+        )
+    return found[0]
 
 
 def _compact_if_many(log: SegmentLog) -> None:

@@ -4,7 +4,16 @@ Bars are stamped with their *close*; ccxt gives the open, so adapters convert at
 that moves is `Decimal`, statistics are `float`; fractions are never percent; times are UTC.
 """
 
-from dexml.domain.bars import PRICE_COLUMNS, Bar, Bars, Floats, Times, price_fault
+from dexml.domain.bars import (
+    PRICE_COLUMNS,
+    Bar,
+    Bars,
+    Floats,
+    Times,
+    price_fault,
+    sound_rows,
+    unchecked,
+)
 from dexml.domain.history import (
     MACRO_COLUMNS,
     NEWS_COLUMNS,
@@ -46,6 +55,8 @@ __all__ = [
     "empty_macro",
     "empty_news",
     "price_fault",
+    "sound_rows",
     "to_datetime",
     "to_datetime64",
+    "unchecked",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -68,6 +69,14 @@ def price_fault(open_: float, high: float, low: float, close: float, volume: flo
     return None
 
 
+def sound_rows(columns: Floats) -> NDArray[np.bool_]:
+    """Tell which rows of `PRICE_COLUMNS`, shape (5, n_rows), have no `price_fault`."""
+    o, h, low, c, v = columns
+    good = np.isfinite(columns).all(axis=0) & (columns[:4] > 0).all(axis=0) & (v >= 0)
+    sound: NDArray[np.bool_] = good & (h >= np.maximum(o, c)) & (low <= np.minimum(o, c))
+    return sound
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Bars:
     """Closed bars of one instrument, oldest first.
@@ -126,10 +135,7 @@ class Bars:
                 self.closed_at[first],
                 "Sort the bars and drop duplicates.",
             )
-        columns = np.vstack([getattr(self, name) for name in PRICE_COLUMNS])
-        o, h, low, c, v = columns
-        good = np.isfinite(columns).all(axis=0) & (columns[:4] > 0).all(axis=0) & (v >= 0)
-        good &= (h >= np.maximum(o, c)) & (low <= np.minimum(o, c))
+        good = sound_rows(np.vstack([getattr(self, name) for name in PRICE_COLUMNS]))
         if not good.all():
             self.bar(int(np.argmin(good)))  # raises with the row's own message
 
@@ -169,3 +175,17 @@ class Bars:
             closed_at=stamps.astype("datetime64[ns]"),
             **columns,
         )
+
+
+# Rows of checked bars need no check again: it costs more than most work on them.
+def unchecked(
+    instrument: str, timeframe: Timeframe, closed_at: Times, fields: Mapping[str, Floats]
+) -> Bars:
+    """Return bars of columns that are known to be sound."""
+    bars = object.__new__(Bars)
+    for name, value in (("instrument", instrument), ("timeframe", timeframe)):
+        object.__setattr__(bars, name, value)
+    object.__setattr__(bars, "closed_at", closed_at)
+    for name in PRICE_COLUMNS:
+        object.__setattr__(bars, name, fields[name])
+    return bars

@@ -69,5 +69,10 @@ class History:
             bars={name: bars.until(instant) for name, bars in self.bars.items()},
             news=self.news[self.news["known_at"] <= aware].reset_index(drop=True),
             macro=self.macro[self.macro["known_at"] <= aware].reset_index(drop=True),
-            venue_closes={name: one.loc[:aware] for name, one in self.venue_closes.items()},
+            venue_closes={name: _until(one, aware) for name, one in self.venue_closes.items()},
         )
+
+
+def _until(closes: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
+    n = int(pd.DatetimeIndex(closes.index).searchsorted(instant, side="right"))
+    return closes if n == len(closes) else closes.iloc[:n]

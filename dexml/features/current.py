@@ -97,11 +97,7 @@ class CurrentPanel:
         found = [(bars, int(np.searchsorted(bars.closed_at, at))) for bars in known.bars.values()]
         bars = [one.bar(k) for one, k in found if k < len(one) and one.closed_at[k] == at]
         stamp = pd.Timestamp(at, tz="UTC")
-        closes = {
-            name: dict(zip(frame.columns, frame.loc[[stamp]].to_numpy()[0].tolist(), strict=True))
-            for name, frame in known.venue_closes.items()
-            if stamp in frame.index
-        }
+        closes = {name: _at(frame, stamp) for name, frame in known.venue_closes.items()}
         return live.append(bars, news=news, macro=macro, venue_closes=closes)
 
 
@@ -121,9 +117,26 @@ def _extends(new: History, old: History, at: np.datetime64) -> bool:
         and _known(new.news, stamp).equals(old.news)
         and _known(new.macro, stamp).equals(old.macro)
         and all(
-            closes.loc[:stamp].equals(old.venue_closes[name])
+            _closes_went_on(closes, old.venue_closes[name], stamp)
             for name, closes in new.venue_closes.items()
         )
+    )
+
+
+def _at(closes: pd.DataFrame, stamp: pd.Timestamp) -> dict[str, float]:
+    row = int(pd.DatetimeIndex(closes.index).searchsorted(stamp))
+    if row == len(closes) or closes.index[row] != stamp:
+        return {}
+    return dict(zip(closes.columns, closes.to_numpy()[row].tolist(), strict=True))
+
+
+def _closes_went_on(new: pd.DataFrame, old: pd.DataFrame, stamp: pd.Timestamp) -> bool:
+    index, n = pd.DatetimeIndex(new.index), len(old)
+    return (
+        int(index.searchsorted(stamp, side="right")) == n
+        and list(new.columns) == list(old.columns)
+        and index[:n].equals(old.index)
+        and np.array_equal(new.to_numpy()[:n], old.to_numpy(), equal_nan=True)
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dexml.domain import Bar, Bars, History, Timeframe, to_datetime64
+from dexml.domain import Bar, Bars, History, Timeframe, to_datetime64, unchecked
 from dexml.errors import DataError
 from dexml.features.cross_section import CROSS_SECTION_COLUMNS, compare
 from dexml.features.indicators import INDICATORS, Indicator
@@ -22,7 +22,7 @@ from dexml.features.price import MOVES, realised_volatility
 from dexml.features.rolling import log_returns
 from dexml.features.studies import Derived, HigherStudy, Recursion, compute_studies, in_order
 from dexml.features.tape import Rows, Tape
-from dexml.features.windows import Reader, rows_read, unchecked, window
+from dexml.features.windows import Reader, rows_read, window
 
 __all__ = ["LivePanel"]
 

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from dexml.domain import Bars, Floats, Timeframe, unchecked
 
-from dexml.domain import Bars, Timeframe
-
-__all__ = ["Reader", "rows_read", "unchecked", "window"]
-
-Floats = NDArray[np.float64]
-Times = NDArray[np.datetime64]
+__all__ = ["Reader", "rows_read", "window"]
 
 
 class Reader(Protocol):
@@ -28,20 +21,6 @@ class Reader(Protocol):
 def rows_read(reader: Reader, timeframe: Timeframe) -> int:
     """Return the number of bars that a value is computed from."""
     return reader.window - (-reader.look_back_s // timeframe.seconds)
-
-
-# Rows of checked bars need no check again: it costs more than most indicators.
-def unchecked(
-    instrument: str, timeframe: Timeframe, closed_at: Times, fields: Mapping[str, Floats]
-) -> Bars:
-    """Return bars of columns that are known to be sound."""
-    bars = object.__new__(Bars)
-    for name, value in (("instrument", instrument), ("timeframe", timeframe)):
-        object.__setattr__(bars, name, value)
-    object.__setattr__(bars, "closed_at", closed_at)
-    for name in ("open", "high", "low", "close", "volume"):
-        object.__setattr__(bars, name, fields[name])
-    return bars
 
 
 # Whoever writes into a window would change the history for everybody else.

@@ -33,7 +33,7 @@ def test_import_says_what_it_understood_and_adds_nothing_twice(dexml: Dexml, emp
     assert (refused["understood_as"], refused["rows"], refused["refused"]) == ("", 0, 1)
     assert taken["understood_as"].startswith("okx BTC/USDT 1h bars")
     assert (taken["rows"], taken["refused"]) == (299, 1)
-    assert (empty / ".dexml" / "store" / "bars" / "okx").is_dir()
+    assert (empty / ".dexml" / "store" / "arrivals" / "okx").is_dir()
 
 
 def test_import_refuses_what_was_named_and_could_not_be_taken(dexml: Dexml, empty: Path) -> None:

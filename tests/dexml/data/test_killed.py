@@ -46,7 +46,7 @@ def backfilling(url: str, folder: Path) -> subprocess.Popen[str]:
 
 def kill_after(process: subprocess.Popen[str], folder: Path, n_files: int) -> None:
     deadline = time.monotonic() + 60
-    while len(list(folder.glob("bars/**/*.arrow"))) < n_files:
+    while len(list(folder.glob("arrivals/**/*.arrow"))) < n_files:
         assert process.poll() is None, "the backfill ended before it was killed"
         assert time.monotonic() < deadline, "the backfill stored nothing"
         time.sleep(0.0005)
@@ -67,4 +67,4 @@ def test_a_backfill_that_was_killed_goes_on_to_the_same_store(tmp_path: Path) ->
         n_new = int(backfilling(url, killed).communicate(timeout=60)[0])
     assert n_new < N_BARS * len(MANY)  # what was stored before is not stored again
     assert digest(killed, "binance", MANY) == digest(tmp_path / "whole", "binance", MANY)
-    assert len(list(killed.glob("bars/**/*.arrow"))) == len(MANY)
+    assert len(list(killed.glob("arrivals/**/*.arrow"))) == len(MANY)

@@ -22,6 +22,7 @@ from dexml.errors import DataError, EnvironmentRefused
 from dexml.simulation.market import MarketConfig, plant
 
 ROOT = Path(__file__).resolve().parents[3]
+ARRIVALS = "arrivals/binance/1h"
 FOLDER = "bars/binance/BTC-USDT/1h"
 
 
@@ -120,7 +121,7 @@ def test_many_small_appends_are_folded_by_themselves(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for number in range(COMPACT_AT + 3):
         store.append_bars("binance", make(1, start=number))
-    assert len(list((tmp_path / FOLDER).glob("*.arrow"))) == 3
+    assert len(list((tmp_path / ARRIVALS).glob("*.arrow"))) == 3
     assert same(Store(tmp_path).bars("binance", "BTC/USDT", "1h"), make(COMPACT_AT + 3))
 
 
@@ -128,7 +129,7 @@ def test_a_torn_last_segment_is_left_out_counted_and_healed(tmp_path: Path) -> N
     store = Store(tmp_path)
     store.append_bars("binance", make(5))
     store.append_bars("binance", make(6))
-    last = sorted((tmp_path / FOLDER).glob("*.arrow"))[-1]
+    last = sorted((tmp_path / ARRIVALS).glob("*.arrow"))[-1]
     last.write_bytes(last.read_bytes()[:100])
     again = Store(tmp_path)
     assert len(again.bars("binance", "BTC/USDT", "1h")) == 5
@@ -141,7 +142,7 @@ def test_damage_in_the_middle_is_an_error_that_names_the_file(tmp_path: Path) ->
     store = Store(tmp_path)
     store.append_bars("binance", make(5))
     store.append_bars("binance", make(6))
-    first = sorted((tmp_path / FOLDER).glob("*.arrow"))[0]
+    first = sorted((tmp_path / ARRIVALS).glob("*.arrow"))[0]
     content = bytearray(first.read_bytes())
     content[len(content) // 2] ^= 1
     first.write_bytes(bytes(content))
