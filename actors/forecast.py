@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -76,6 +77,8 @@ class ForecastActor:
         self._epoch = None
         self._ledger = Ledger.open(self._database_url)
         self._suite = Suite.load(Registry(self._models), model)
+        with suppress(DataError):  # nothing is stored yet
+            self._everything()  # read now, the first close is not kept waiting
         self._epoch = epoch
 
     def forecast(self, closed_at: datetime) -> Forecasts:
@@ -119,9 +122,11 @@ class ForecastActor:
         self._ledger.add_forecasts(STREAM, epoch, self._run, self._rows(closed_at, table))
         return table
 
+    def _everything(self) -> History:
+        return self._store.history(self._venues, self._instruments, Timeframe.H1)
+
     def _history(self, closed_at: datetime) -> History:
-        history = self._store.history(self._venues, self._instruments, Timeframe.H1)
-        return history.until(to_datetime64(closed_at))
+        return self._everything().until(to_datetime64(closed_at))
 
     def _refused(self) -> dict[str, dict[np.datetime64, str]]:
         return {
