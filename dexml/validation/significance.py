@@ -6,21 +6,73 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
+from scipy.stats import kurtosis as kurtosis_of
+from scipy.stats import norm, skew
 
 from dexml.errors import DataError
+from dexml.validation.inputs import finite, varying
 from dexml.validation.metrics import clustered_standard_error, log_losses
 
 __all__ = [
     "ForecastSkill",
+    "SharpeMoments",
     "deflated_sharpe_ratio",
     "expected_maximum_sharpe",
     "forecast_skill",
     "minimum_track_record",
     "probabilistic_sharpe_ratio",
+    "sharpe_moments",
 ]
 
 EULER_MASCHERONI = 0.5772156649015329
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharpeMoments:
+    """What the significance of a Sharpe ratio rests on.
+
+    Attributes
+    ----------
+    sharpe : float
+        Per period, not annualised.
+    n : int
+        Periods.
+    skewness, kurtosis : float
+        A normal has 0 and 3.
+    """
+
+    sharpe: float
+    n: int
+    skewness: float
+    kurtosis: float
+
+
+def sharpe_moments(returns: ArrayLike) -> SharpeMoments:
+    """Return the moments of a track record.
+
+    Parameters
+    ----------
+    returns : array-like, shape (n,)
+        Simple returns per period, after costs. No NaN.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two, or they do not vary.
+
+    Examples
+    --------
+    >>> moments = sharpe_moments([0.01, 0.03])
+    >>> round(moments.sharpe, 6), moments.n, round(moments.kurtosis, 6)
+    (1.414214, 2, 1.0)
+    """
+    numbers = varying("returns", finite("returns", returns, least=2))
+    return SharpeMoments(
+        sharpe=float(np.mean(numbers) / np.std(numbers, ddof=1)),
+        n=len(numbers),
+        skewness=float(skew(numbers)),
+        kurtosis=float(kurtosis_of(numbers, fisher=False)),
+    )
 
 
 def probabilistic_sharpe_ratio(
@@ -57,6 +109,7 @@ def probabilistic_sharpe_ratio(
     """
     if n_returns < 2:
         raise DataError("track record", "must have two returns", n_returns, "Trade longer.")
+    finite("Sharpe ratios", [sharpe, benchmark])
     variance = _sharpe_variance(sharpe, skewness, kurtosis)
     return float(norm.cdf((sharpe - benchmark) * np.sqrt((n_returns - 1) / variance)))
 
@@ -80,6 +133,9 @@ def minimum_track_record(
     >>> round(minimum_track_record(2 / daily, 1 / daily) / 252, 2)  # years
     2.73
     """
+    finite("Sharpe ratios", [sharpe, benchmark])
+    if not 0 < confidence < 1:
+        raise DataError("confidence", "must lie in (0, 1)", confidence, "Write 95% as 0.95.")
     if sharpe <= benchmark:
         return float("inf")
     z = float(norm.ppf(confidence)) / (sharpe - benchmark)
@@ -105,7 +161,7 @@ def expected_maximum_sharpe(n_trials: int, variance: float) -> float:
     >>> round(expected_maximum_sharpe(100, 0.5 / 250), 4)
     0.1132
     """
-    if n_trials < 1 or variance < 0:
+    if n_trials < 1 or not 0 <= variance < np.inf:
         was = f"{n_trials} trials, variance {variance}"
         raise DataError("trials", "must be counted and vary", was, "Count every run.")
     if n_trials == 1:
@@ -198,7 +254,7 @@ def forecast_skill(
 
 def _sharpe_variance(sharpe: float, skewness: float, kurtosis: float) -> float:
     variance = 1.0 - skewness * sharpe + (kurtosis - 1.0) / 4.0 * sharpe * sharpe
-    if not variance > 0:
+    if not 0 < variance < np.inf:
         raise DataError(
             "moments",
             "must make a positive variance of the Sharpe ratio",
