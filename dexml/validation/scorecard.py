@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from dexml.errors import DataError
 from dexml.validation import metrics, performance
 from dexml.validation.bootstrap import USUAL, Bootstrap, bootstrap_intervals
-from dexml.validation.inputs import finite
+from dexml.validation.inputs import Floats, finite
 from dexml.validation.performance import HOURS_PER_YEAR
 
 __all__ = ["forecast_statistics", "scorecard", "strategy_statistics", "strategy_table"]
@@ -40,7 +41,11 @@ def strategy_table(returns: pd.Series, positions: ArrayLike) -> pd.DataFrame:
     >>> strategy_table(pd.Series([0.0, 0.1], hours), [0.0, 1.0]).to_numpy().tolist()
     [[0.0, 0.0, 0.0], [0.1, 1.0, 1.0]]
     """
-    held = finite("positions", positions).reshape(len(returns), -1)
+    held = finite("positions", positions)
+    if len(held) != len(returns):
+        rule = f"must be given for each of {len(returns)} returns"
+        raise DataError("positions", rule, len(held), "Align them first.")
+    held = held.reshape(len(returns), -1)
     traded = np.abs(np.diff(held, axis=0, prepend=0.0)).sum(axis=1)
     busy = held.any(axis=1).astype(np.float64)
     return pd.DataFrame({"return": returns, "traded": traded, "held": busy}, index=returns.index)
@@ -113,7 +118,7 @@ def scorecard(
     return pd.DataFrame(rows, index=pd.Index(intervals, name="metric"), columns=columns)
 
 
-def _equity(returns: pd.Series) -> pd.Series | np.ndarray[Any, np.dtype[np.float64]]:
+def _equity(returns: pd.Series) -> Floats:
     return np.concatenate([[1.0], np.cumprod(1.0 + returns.to_numpy())])
 
 

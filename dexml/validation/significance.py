@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import kurtosis as kurtosis_of
-from scipy.stats import norm, skew
+from scipy.special import ndtr, ndtri
 
 from dexml.errors import DataError
 from dexml.validation.inputs import finite, varying
@@ -67,11 +66,13 @@ def sharpe_moments(returns: ArrayLike) -> SharpeMoments:
     (1.414214, 2, 1.0)
     """
     numbers = varying("returns", finite("returns", returns, least=2))
+    deviations = numbers - np.mean(numbers)
+    spread = float(np.mean(deviations**2))
     return SharpeMoments(
         sharpe=float(np.mean(numbers) / np.std(numbers, ddof=1)),
         n=len(numbers),
-        skewness=float(skew(numbers)),
-        kurtosis=float(kurtosis_of(numbers, fisher=False)),
+        skewness=float(np.mean(deviations**3)) / spread**1.5,
+        kurtosis=float(np.mean(deviations**4)) / spread**2,
     )
 
 
@@ -111,7 +112,7 @@ def probabilistic_sharpe_ratio(
         raise DataError("track record", "must have two returns", n_returns, "Trade longer.")
     finite("Sharpe ratios", [sharpe, benchmark])
     variance = _sharpe_variance(sharpe, skewness, kurtosis)
-    return float(norm.cdf((sharpe - benchmark) * np.sqrt((n_returns - 1) / variance)))
+    return float(ndtr((sharpe - benchmark) * np.sqrt((n_returns - 1) / variance)))
 
 
 def minimum_track_record(
@@ -138,7 +139,7 @@ def minimum_track_record(
         raise DataError("confidence", "must lie in (0, 1)", confidence, "Write 95% as 0.95.")
     if sharpe <= benchmark:
         return float("inf")
-    z = float(norm.ppf(confidence)) / (sharpe - benchmark)
+    z = float(ndtri(confidence)) / (sharpe - benchmark)
     return 1.0 + _sharpe_variance(sharpe, skewness, kurtosis) * z * z
 
 
@@ -166,7 +167,7 @@ def expected_maximum_sharpe(n_trials: int, variance: float) -> float:
         raise DataError("trials", "must be counted and vary", was, "Count every run.")
     if n_trials == 1:
         return 0.0
-    high, higher = norm.ppf(1 - 1 / n_trials), norm.ppf(1 - 1 / (n_trials * np.e))
+    high, higher = ndtri(1 - 1 / n_trials), ndtri(1 - 1 / (n_trials * np.e))
     return float(np.sqrt(variance) * ((1 - EULER_MASCHERONI) * high + EULER_MASCHERONI * higher))
 
 
