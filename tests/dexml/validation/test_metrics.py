@@ -70,8 +70,8 @@ def test_calibration_does_not_depend_on_the_order_of_rows_that_say_the_same() ->
 
 
 def test_bins_that_differ_in_size_count_by_their_rows() -> None:
-    y, p = [1, 0, 0, 0, 1], [0.1, 0.1, 0.1, 0.1, 0.9]
-    gap = (4 * abs(0.25 - 0.1) + 1 * abs(1.0 - 0.9)) / 5
+    y, p = [1, 0, 0, 0, 0], [0.1, 0.1, 0.1, 0.1, 0.9]
+    gap = (4 * abs(0.25 - 0.1) + 1 * abs(0.0 - 0.9)) / 5
     assert metrics.calibration_error(y, p, n_bins=2) == pytest.approx(gap, rel=1e-12)
 
 
