@@ -18,6 +18,7 @@ __all__ = ["LEAST_CONFIGURATIONS", "Overfitting", "probability_of_overfitting"]
 LEAST_CONFIGURATIONS = 10
 MOST_BLOCKS = 20
 CELLS_AT_ONCE = 1_000_000
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,7 +63,8 @@ def probability_of_overfitting(returns: Any, n_blocks: int = 16) -> Overfitting:
     Notes
     -----
     Combinatorially symmetric cross-validation with the Sharpe ratio. The relative rank of the
-    winner is rank / (n + 1), ties sharing the mean rank. Below 10 configurations nothing is said.
+    winner is rank / (n + 1); ties share the mean, in the ranks and among winners. Below 10
+    configurations nothing is said.
 
     Raises
     ------
@@ -91,7 +93,7 @@ def probability_of_overfitting(returns: Any, n_blocks: int = 16) -> Overfitting:
     relative, looked, did = (np.concatenate(part) for part in zip(*parts, strict=True))
     logits = np.log(relative / (1 - relative))
     return Overfitting(
-        probability=float(np.mean(logits <= 0)),
+        probability=float(np.mean(logits <= ROUNDING)),
         reason=None,
         probability_of_loss=float(np.mean(did < 0)),
         degradation=_slope(looked, did),
@@ -141,21 +143,20 @@ def _halves(table: Floats, n_blocks: int) -> Iterator[tuple[Floats, Floats]]:
         yield one, other
 
 
-# Of each halving: the winner's relative rank in the other half, and its ratios in both.
+# Of each halving: the winner's relative rank in the other half, and its ratios in both. Winners
+# that tie are averaged, else the order of the columns would choose.
 def _winners(half: Floats, other: Floats) -> tuple[Floats, Floats, Floats]:
-    winner = np.argmax(half, axis=1)[:, None]
+    best = half.max(axis=1, keepdims=True)
+    share = (half == best) / np.count_nonzero(half == best, axis=1)[:, None]
     ranks = rankdata(other, axis=1) / (other.shape[1] + 1)
-    relative, looked, did = (
-        np.take_along_axis(table, winner, 1)[:, 0] for table in (ranks, half, other)
-    )
-    return relative, looked, did
+    return (share * ranks).sum(axis=1), best[:, 0], (share * other).sum(axis=1)
 
 
 def _sharpe(sums: Floats, squares: Floats, counts: Floats, mean: Floats) -> Floats:
     shift = sums / counts
-    variance = (squares - sums * shift) / (counts - 1)
-    still = variance <= 1e-24 * np.square(mean + shift)
-    ratio = (mean + shift) / np.sqrt(np.where(still, 1.0, variance))
+    deviations = squares - sums * shift
+    still = deviations <= 1e-12 * squares  # flat in this half: what is left is rounding
+    ratio = (mean + shift) / np.sqrt(np.where(still, 1.0, deviations / (counts - 1)))
     return np.where(still, 0.0, ratio)
 
 

@@ -60,7 +60,7 @@ def superior_predictive_ability(
     -----
     Differences are divided by the standard deviation that the stationary bootstrap gives their
     mean, which has a closed form. `consistent` centres a model at 0 only if its t is above
-    -sqrt(2 log log n).
+    -sqrt(2 log log n). Where no model did better than the benchmark all three values are 1.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def superior_predictive_ability(
     for number in range(settings.n_resamples):
         generator = np.random.default_rng([settings.seed, number])
         drawn = np.bincount(resampled_positions(n, length, generator), minlength=n) @ scaled / n
-        exceeded += np.maximum((drawn - centres).max(axis=1), 0.0) > shown
+        exceeded += np.maximum((drawn - centres).max(axis=1), 0.0) >= shown
     lower, consistent, upper = (exceeded / settings.n_resamples).tolist()
     return SuperiorAbility(
         lower=lower,

@@ -13,7 +13,8 @@ from dexml.validation.overfitting import probability_of_overfitting
 
 
 def slowly(returns: np.ndarray, n_blocks: int) -> tuple[list[float], list[float], list[float]]:
-    blocks = np.array_split(np.arange(len(returns)), n_blocks)
+    edges = np.linspace(0, len(returns), n_blocks + 1).astype(int)[1:-1]
+    blocks = np.split(np.arange(len(returns)), edges)
     logits, looked, did = [], [], []
     for some in combinations(range(n_blocks), n_blocks // 2):
         inside = np.concatenate([blocks[block] for block in some])
@@ -32,7 +33,7 @@ def slowly(returns: np.ndarray, n_blocks: int) -> tuple[list[float], list[float]
 
 @pytest.mark.parametrize("drift", [0.0, 0.3, 100.0])
 def test_it_is_what_the_definition_gives_slowly(drift: float) -> None:
-    returns = np.random.default_rng(1).normal(size=(64, 12)) + drift
+    returns = np.random.default_rng(1).normal(size=(67, 12)) + drift
     found = probability_of_overfitting(returns, n_blocks=8)
     logits, looked, did = slowly(returns, 8)
     np.testing.assert_allclose(found.logits, logits, rtol=1e-9)
@@ -88,6 +89,19 @@ def test_the_same_strategy_ten_times_is_neither_better_nor_worse_than_itself() -
     one = np.random.default_rng(7).normal(size=(200, 1))
     found = probability_of_overfitting(np.repeat(one, 10, axis=1))
     np.testing.assert_allclose(found.logits, 0.0, atol=1e-12)
+    assert found.probability == 1.0  # its own median is no better than the median
+
+
+def test_the_order_of_the_columns_chooses_nothing_even_where_all_tie() -> None:
+    early = np.zeros((400, 10))  # nobody traded after the first quarter, and one never
+    early[:100, :9] = np.random.default_rng(9).normal(-1.0, 0.1, (100, 9))
+    found, turned = (
+        probability_of_overfitting(table, n_blocks=4) for table in (early, early[:, ::-1])
+    )
+    np.testing.assert_allclose(found.logits, turned.logits, rtol=1e-12)
+    np.testing.assert_allclose(found.logits[3:], 0.0, atol=1e-12)  # all ten won, at rank 5.5 of 11
+    assert found.probability_of_loss == turned.probability_of_loss == 0.5
+    assert found.degradation == turned.degradation
 
 
 def test_trials_that_never_traded_have_no_edge() -> None:

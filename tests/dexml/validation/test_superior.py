@@ -120,7 +120,21 @@ def test_only_worse_models_are_no_evidence() -> None:
     gains = np.random.default_rng(5).normal(size=(300, 5)) - 1.0
     found = superior_predictive_ability(np.zeros(300), gains)
     assert found.statistic == 0.0
-    assert found.upper > 0.5
+    assert (found.lower, found.consistent, found.upper) == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(("t", "counted"), [(-1.80, True), (-1.93, False)])
+def test_models_count_down_to_a_threshold_that_grows_with_the_logarithm(
+    t: float, counted: bool
+) -> None:
+    # n = 300: sqrt(2 log log n) is 1.866.
+    gains = np.random.default_rng(10).normal(size=(300, 30))
+    gains -= gains.mean(axis=0)
+    gains += t * errors(gains, 1)
+    gains[:, 0] += (1.5 - t) * errors(gains, 1)[0]
+    found = superior_predictive_ability(np.zeros(300), gains, Bootstrap(block_length=1))
+    assert (found.consistent == found.upper) is counted
+    assert found.lower < found.upper
 
 
 def test_the_benchmark_is_what_gains_are_counted_from() -> None:
