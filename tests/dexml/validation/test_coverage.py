@@ -55,12 +55,12 @@ def test_the_interval_of_a_sharpe_ratio_covers_through_calm_and_wild_spells() ->
 @pytest.mark.soak
 @pytest.mark.parametrize("phi", [-0.3, 0.0, 0.3, 0.6])
 def test_intervals_of_autoregressions_cover_in_a_large_study(phi: float) -> None:
-    (share,) = holds(of_memory(phi), 2_000, 1_500, 500, {"mean": 0.0})
+    (share,) = holds(of_memory(phi), 2_000, 800, 300, {"mean": 0.0})
     assert 0.935 <= share <= 0.97
 
 
 @pytest.mark.soak
 def test_intervals_of_a_garch_cover_in_a_large_study() -> None:
-    sharpe, deviation = holds(garch, 8_760, 400, 400, {"ratio": 0.05, "deviation": 1.0})
+    sharpe, deviation = holds(garch, 8_760, 300, 300, {"ratio": 0.05, "deviation": 1.0})
     assert 0.93 <= sharpe <= 0.975
     assert 0.88 <= deviation <= 0.975  # spells of months are rare in a year

@@ -103,7 +103,7 @@ def test_a_model_that_is_better_is_found() -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize(("phi", "bound"), [(0.0, 0.06), (0.4, 0.075)])
 def test_the_size_is_nominal_in_a_large_study(phi: float, bound: float) -> None:
-    assert 0.02 <= rejected(n_models=20, n_bars=500, n_runs=1_500, phi=phi) <= bound
+    assert 0.02 <= rejected(n_models=20, n_bars=500, n_runs=800, phi=phi) <= bound
 
 
 def test_bad_models_do_not_hide_a_good_one() -> None:

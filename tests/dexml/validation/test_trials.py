@@ -28,7 +28,7 @@ def test_silhouettes_are_those_of_scikit_learn() -> None:
     )
 
 
-@pytest.mark.parametrize("sizes", [(6, 6, 6), (3, 5, 9, 12), (4, 4, 4, 4, 4, 4)])
+@pytest.mark.parametrize("sizes", [(5, 5), (6, 6, 6), (3, 5, 9, 12), (4, 4, 4, 4, 4, 4)])
 def test_families_of_trials_are_found(sizes: tuple[int, ...]) -> None:
     returns = families(sizes, rho=0.7, n_bars=1_000, seed=len(sizes))
     order = np.random.default_rng(1).permutation(sum(sizes))
@@ -66,6 +66,8 @@ def test_copies_are_one_trial_and_two_trials_are_two() -> None:
     assert set(cluster_trials(np.ones((6, 6)))) == {0}
     assert cluster_trials(np.eye(1)).tolist() == [0]
     assert cluster_trials(np.array([[1.0, 0.4], [0.4, 1.0]])).tolist() == [0, 1]
+    pair = np.array([[1.0, 0.0, 0.9], [0.0, 1.0, 0.0], [0.9, 0.0, 1.0]])
+    assert cluster_trials(pair).tolist() == [0, 1, 0]
 
 
 def test_the_two_counts_deflate_as_the_formula_says() -> None:
