@@ -56,7 +56,7 @@ def test_the_interval_of_a_sharpe_ratio_covers_through_calm_and_wild_spells() ->
 @pytest.mark.parametrize("phi", [-0.3, 0.0, 0.3, 0.6])
 def test_intervals_of_autoregressions_cover_in_a_large_study(phi: float) -> None:
     (share,) = holds(of_memory(phi), 2_000, 800, 300, {"mean": 0.0})
-    assert 0.935 <= share <= 0.97
+    assert 0.925 <= share <= 0.975
 
 
 @pytest.mark.soak
