@@ -1,28 +1,25 @@
-"""Scores of forecasts and of returns, as pure functions of arrays."""
+"""Scores of forecasts, as pure functions of arrays."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+import pandas as pd
+from numpy.typing import ArrayLike
 
 from dexml.errors import DataError
+from dexml.validation.inputs import Floats, Positions, finite
 
 __all__ = [
     "accuracy",
     "brier_score",
+    "calibration_curve",
     "calibration_error",
     "clustered_standard_error",
     "information_coefficient",
     "log_loss",
     "log_losses",
-    "max_drawdown",
-    "sharpe_ratio",
+    "quantile_returns",
 ]
-
-Floats = NDArray[np.float64]
-HOURS_PER_YEAR = 24 * 365.0
 
 
 def accuracy(y: ArrayLike, p: ArrayLike) -> float:
@@ -77,19 +74,65 @@ def brier_score(y: ArrayLike, p: ArrayLike) -> float:
     return float(np.mean(np.square(labels - probabilities)))
 
 
+def calibration_curve(y: ArrayLike, p: ArrayLike, n_bins: int = 10) -> pd.DataFrame:
+    """Return stated and observed frequency by bins of about equal counts.
+
+    Parameters
+    ----------
+    y, p : array-like, shape (n,)
+        See `accuracy`.
+    n_bins : int
+        At most so many: equal probabilities share a bin, and empty bins are left out.
+
+    Returns
+    -------
+    DataFrame, columns `stated`, `observed`, `n`
+        A row for each bin, from the smallest probability to the largest.
+
+    Examples
+    --------
+    >>> calibration_curve([1, 1, 0, 0], [0.9, 0.9, 0.2, 0.2], n_bins=2).to_numpy().tolist()
+    [[0.2, 0.0, 2.0], [0.9, 1.0, 2.0]]
+    """
+    labels, probabilities = _pairs(y, p)
+    return _by_bin(probabilities, labels, n_bins, ("stated", "observed"))
+
+
 def calibration_error(y: ArrayLike, p: ArrayLike, n_bins: int = 10) -> float:
-    """Return the mean distance of stated from observed frequency over bins of equal counts.
+    """Return the mean distance of stated from observed frequency over `calibration_curve`.
 
     Examples
     --------
     >>> round(calibration_error([1, 1, 0, 0], [0.9, 0.9, 0.1, 0.1], n_bins=2), 6)
     0.1
     """
-    labels, probabilities = _pairs(y, p)
-    order = np.argsort(probabilities, kind="stable")
-    bins = [rows for rows in np.array_split(order, n_bins) if len(rows)]
-    gaps = [abs(labels[rows].mean() - probabilities[rows].mean()) * len(rows) for rows in bins]
-    return float(sum(gaps) / len(labels))
+    curve = calibration_curve(y, p, n_bins)
+    gaps = (curve["observed"] - curve["stated"]).abs()
+    return float((gaps * curve["n"]).sum() / curve["n"].sum())
+
+
+def quantile_returns(p: ArrayLike, returns: ArrayLike, n_quantiles: int = 5) -> pd.DataFrame:
+    """Return the mean return that followed, by quantile of the forecast.
+
+    Parameters
+    ----------
+    p, returns : array-like, shape (n,)
+        Forecasts, and what followed each. No NaN.
+    n_quantiles : int
+        At most so many: equal forecasts share a quantile.
+
+    Returns
+    -------
+    DataFrame, columns `forecast`, `return`, `n`
+        Means of each quantile, from the lowest forecasts to the highest.
+
+    Examples
+    --------
+    >>> quantile_returns([0.1, 0.2, 0.8, 0.9], [-2.0, -1.0, 1.0, 3.0], 2)["return"].tolist()
+    [-1.5, 2.0]
+    """
+    forecasts, followed = _followed(p, returns)
+    return _by_bin(forecasts, followed, n_quantiles, ("forecast", "return"))
 
 
 def information_coefficient(p: ArrayLike, returns: ArrayLike) -> float:
@@ -100,7 +143,8 @@ def information_coefficient(p: ArrayLike, returns: ArrayLike) -> float:
     >>> information_coefficient([0.1, 0.2, 0.9], [-1.0, 0.5, 3.0])
     1.0
     """
-    a, b = _ranks(_finite("forecasts", p)), _ranks(_finite("returns", returns))
+    forecasts, followed = _followed(p, returns)
+    a, b = _ranks(forecasts), _ranks(followed)
     a, b = a - a.mean(), b - b.mean()
     scale = float(np.sqrt(np.sum(a * a) * np.sum(b * b)))
     return float(np.sum(a * b) / scale) if scale else 0.0
@@ -129,43 +173,46 @@ def clustered_standard_error(values: ArrayLike, clusters: ArrayLike) -> float:
     >>> round(clustered_standard_error([1.0, 1.0, 3.0, 3.0], [0, 0, 1, 1]), 6)  # two draws
     1.0
     """
-    numbers = _finite("values", values)
+    numbers = finite("values", values)
     names, inverse = np.unique(np.asarray(clusters), return_inverse=True)
+    if inverse.size != numbers.size:
+        was = f"{inverse.size} of {numbers.size}"
+        raise DataError("clusters", "must be given for each value", was, "Align them first.")
     if len(names) < 2:
         raise DataError("clusters", "must be at least two", len(names), "Score more instants.")
     sums = np.bincount(inverse.reshape(-1), weights=numbers - numbers.mean())
     return float(np.sqrt(len(names) / (len(names) - 1) * np.sum(sums * sums)) / len(numbers))
 
 
-def sharpe_ratio(returns: ArrayLike, periods_per_year: float = HOURS_PER_YEAR) -> float:
-    """Return the annualised Sharpe ratio of simple returns; 0 if they do not vary.
-
-    Examples
-    --------
-    >>> round(sharpe_ratio([0.01, 0.03], periods_per_year=1), 6)  # mean 0.02, deviation 0.0141
-    1.414214
-    """
-    numbers = _finite("returns", returns)
-    deviation = float(np.std(numbers, ddof=1)) if len(numbers) > 1 else 0.0
-    if deviation <= 1e-15 * float(np.max(np.abs(numbers))):
-        return 0.0
-    return float(np.mean(numbers) / deviation * np.sqrt(periods_per_year))
+def _by_bin(by: Floats, values: Floats, n_bins: int, names: tuple[str, str]) -> pd.DataFrame:
+    bins = _bins(by, n_bins)
+    counts = np.bincount(bins)
+    filled = counts > 0
+    means = {
+        name: np.bincount(bins, weights=column)[filled] / counts[filled]
+        for name, column in zip(names, (by, values), strict=True)
+    }
+    return pd.DataFrame({**means, "n": counts[filled]})
 
 
-def max_drawdown(equity: ArrayLike) -> float:
-    """Return the deepest fall from a peak as a positive fraction of that peak.
+def _bins(values: Floats, n_bins: int) -> Positions:
+    if n_bins < 1:
+        raise DataError("bins", "must be at least 1", n_bins, "Ten are usual.")
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    middles = np.cumsum(counts) - counts / 2.0  # equal values must not be parted by their order
+    return (middles * n_bins / len(values)).astype(np.int64)[inverse.reshape(-1)]
 
-    Examples
-    --------
-    >>> max_drawdown([100.0, 120.0, 90.0, 130.0])
-    0.25
-    """
-    values = _finite("equity", equity)
-    return float(np.max(1.0 - values / np.maximum.accumulate(values)))
+
+def _followed(p: ArrayLike, returns: ArrayLike) -> tuple[Floats, Floats]:
+    forecasts, followed = finite("forecasts", p), finite("returns", returns)
+    if forecasts.shape != followed.shape:
+        was = f"{forecasts.shape} and {followed.shape}"
+        raise DataError("forecasts and returns", "must have one shape", was, "Align them first.")
+    return forecasts, followed
 
 
 def _pairs(y: ArrayLike, p: ArrayLike) -> tuple[Floats, Floats]:
-    labels, probabilities = _finite("labels", y), _finite("probabilities", p)
+    labels, probabilities = finite("labels", y), finite("probabilities", p)
     if labels.shape != probabilities.shape:
         raise DataError(
             "labels and probabilities",
@@ -178,14 +225,6 @@ def _pairs(y: ArrayLike, p: ArrayLike) -> tuple[Floats, Floats]:
     if probabilities.min() < 0 or probabilities.max() > 1:
         raise DataError("probabilities", "must lie in [0, 1]", probabilities.max(), "Clip them.")
     return labels, probabilities
-
-
-def _finite(name: str, values: Any) -> Floats:
-    numbers = np.ascontiguousarray(values, dtype=np.float64)
-    if not numbers.size or not np.isfinite(numbers).all():
-        was = f"{int((~np.isfinite(numbers)).sum())} missing of {numbers.size}"
-        raise DataError(name, "must be given and finite", was, "Drop the unknown rows first.")
-    return numbers
 
 
 def _ranks(values: Floats) -> Floats:

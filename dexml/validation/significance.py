@@ -6,21 +6,74 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from dexml.errors import DataError
+from dexml.validation.inputs import finite, varying
 from dexml.validation.metrics import clustered_standard_error, log_losses
 
 __all__ = [
     "ForecastSkill",
+    "SharpeMoments",
     "deflated_sharpe_ratio",
     "expected_maximum_sharpe",
     "forecast_skill",
     "minimum_track_record",
     "probabilistic_sharpe_ratio",
+    "sharpe_moments",
 ]
 
 EULER_MASCHERONI = 0.5772156649015329
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharpeMoments:
+    """What the significance of a Sharpe ratio rests on.
+
+    Attributes
+    ----------
+    sharpe : float
+        Per period, not annualised.
+    n : int
+        Periods.
+    skewness, kurtosis : float
+        A normal has 0 and 3.
+    """
+
+    sharpe: float
+    n: int
+    skewness: float
+    kurtosis: float
+
+
+def sharpe_moments(returns: ArrayLike) -> SharpeMoments:
+    """Return the moments of a track record.
+
+    Parameters
+    ----------
+    returns : array-like, shape (n,)
+        Simple returns per period, after costs. No NaN.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two, or they do not vary.
+
+    Examples
+    --------
+    >>> moments = sharpe_moments([0.01, 0.03])
+    >>> round(moments.sharpe, 6), moments.n, round(moments.kurtosis, 6)
+    (1.414214, 2, 1.0)
+    """
+    numbers = varying("returns", finite("returns", returns, least=2))
+    deviations = numbers - np.mean(numbers)
+    spread = float(np.mean(deviations**2))
+    return SharpeMoments(
+        sharpe=float(np.mean(numbers) / np.std(numbers, ddof=1)),
+        n=len(numbers),
+        skewness=float(np.mean(deviations**3)) / spread**1.5,
+        kurtosis=float(np.mean(deviations**4)) / spread**2,
+    )
 
 
 def probabilistic_sharpe_ratio(
@@ -57,8 +110,9 @@ def probabilistic_sharpe_ratio(
     """
     if n_returns < 2:
         raise DataError("track record", "must have two returns", n_returns, "Trade longer.")
+    finite("Sharpe ratios", [sharpe, benchmark])
     variance = _sharpe_variance(sharpe, skewness, kurtosis)
-    return float(norm.cdf((sharpe - benchmark) * np.sqrt((n_returns - 1) / variance)))
+    return float(ndtr((sharpe - benchmark) * np.sqrt((n_returns - 1) / variance)))
 
 
 def minimum_track_record(
@@ -80,9 +134,12 @@ def minimum_track_record(
     >>> round(minimum_track_record(2 / daily, 1 / daily) / 252, 2)  # years
     2.73
     """
+    finite("Sharpe ratios", [sharpe, benchmark])
+    if not 0 < confidence < 1:
+        raise DataError("confidence", "must lie in (0, 1)", confidence, "Write 95% as 0.95.")
     if sharpe <= benchmark:
         return float("inf")
-    z = float(norm.ppf(confidence)) / (sharpe - benchmark)
+    z = float(ndtri(confidence)) / (sharpe - benchmark)
     return 1.0 + _sharpe_variance(sharpe, skewness, kurtosis) * z * z
 
 
@@ -105,12 +162,12 @@ def expected_maximum_sharpe(n_trials: int, variance: float) -> float:
     >>> round(expected_maximum_sharpe(100, 0.5 / 250), 4)
     0.1132
     """
-    if n_trials < 1 or variance < 0:
+    if n_trials < 1 or not 0 <= variance < np.inf:
         was = f"{n_trials} trials, variance {variance}"
         raise DataError("trials", "must be counted and vary", was, "Count every run.")
     if n_trials == 1:
         return 0.0
-    high, higher = norm.ppf(1 - 1 / n_trials), norm.ppf(1 - 1 / (n_trials * np.e))
+    high, higher = ndtri(1 - 1 / n_trials), ndtri(1 - 1 / (n_trials * np.e))
     return float(np.sqrt(variance) * ((1 - EULER_MASCHERONI) * high + EULER_MASCHERONI * higher))
 
 
@@ -198,7 +255,7 @@ def forecast_skill(
 
 def _sharpe_variance(sharpe: float, skewness: float, kurtosis: float) -> float:
     variance = 1.0 - skewness * sharpe + (kurtosis - 1.0) / 4.0 * sharpe * sharpe
-    if not variance > 0:
+    if not 0 < variance < np.inf:
         raise DataError(
             "moments",
             "must make a positive variance of the Sharpe ratio",

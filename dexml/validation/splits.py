@@ -15,10 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dexml.errors import DataError
+from dexml.validation.inputs import Positions, nanoseconds
 
-__all__ = ["Split", "bar_step", "block_splits", "walk_forward"]
+__all__ = ["Split", "bar_step", "block_splits", "check_spans", "make_split", "walk_forward"]
 
-Positions = NDArray[np.int64]
 NONE = pd.Timedelta(0)
 
 
@@ -49,7 +49,7 @@ def bar_step(closed_at: Any) -> pd.Timedelta:
     >>> bar_step(["2024-01-01 01:00", "2024-01-01 01:00", "2024-01-01 02:00"])
     Timedelta('0 days 01:00:00')
     """
-    steps, counts = np.unique(np.diff(np.unique(_nanoseconds(closed_at))), return_counts=True)
+    steps, counts = np.unique(np.diff(np.unique(nanoseconds(closed_at))), return_counts=True)
     if not len(steps):
         raise DataError("closed_at", "must hold two instants", closed_at, "Give more rows.")
     return pd.Timedelta(int(steps[np.argmax(counts)]), unit="ns")
@@ -89,7 +89,8 @@ def block_splits(closed_at: Any, n_folds: int = 5, embargo: pd.Timedelta = NONE)
     >>> split.train.tolist(), split.test.tolist()
     ([0, 5], [2, 3])
     """
-    at = _nanoseconds(closed_at)
+    at = nanoseconds(closed_at)
+    check_spans(positive=False, embargo=embargo)
     instants = np.unique(at)
     if not 2 <= n_folds <= len(instants):
         raise DataError(
@@ -100,7 +101,7 @@ def block_splits(closed_at: Any, n_folds: int = 5, embargo: pd.Timedelta = NONE)
     splits = []
     for first, last in pairwise(edges):
         train = (at < first - embargo.value) | (at >= last + embargo.value)
-        splits.append(_split(train, (at >= first) & (at < last)))
+        splits.append(make_split(train, (at >= first) & (at < last)))
     return splits
 
 
@@ -112,24 +113,28 @@ def walk_forward(
     purge: pd.Timedelta = NONE,
     embargo: pd.Timedelta = NONE,
     anchored: bool = False,
+    least: pd.Timedelta | None = None,
 ) -> Iterator[Split]:
     """Yield windows that learn from the past and are judged on what follows.
 
     Parameters
     ----------
     train, test : Timedelta
-        Span learnt from (the least, when `anchored`) and span judged.
+        Span learnt from (the first, when `anchored`) and span judged.
     step : Timedelta, optional
         Distance between windows; by default `test`. Shorter would judge rows twice and is refused.
     purge, embargo : Timedelta
         Both are left out between the two spans: the reach of the labels, and a safety margin.
     anchored : bool
         Whether every window learns from the very beginning.
+    least : Timedelta, optional
+        Span that is enough for the first window; later ones grow to `train`. By default `train`.
 
     Raises
     ------
     DataError
-        If `step` is shorter than `test` or no window fits.
+        If a span is not positive, a gap is negative, `step` is shorter than `test`, or no window
+        fits.
 
     Examples
     --------
@@ -138,15 +143,18 @@ def walk_forward(
     >>> [(s.train.tolist(), s.test.tolist()) for s in walk_forward(hours, three, two)]
     [([0, 1, 2], [3, 4]), ([2, 3, 4], [5, 6])]
     """
-    at, step = _nanoseconds(closed_at), step or test
+    at = nanoseconds(closed_at)
+    step, least = test if step is None else step, train if least is None else min(least, train)
+    check_spans(positive=True, train=train, test=test, step=step, least=least)
+    check_spans(positive=False, purge=purge, embargo=embargo)
     if step < test:
         raise DataError("step", f"must be at least the test span {test}", step, "Lengthen it.")
     start, end = int(at.min()), int(at.max())
-    first = start + train.value + purge.value + embargo.value
+    first = start + (least + purge + embargo).value
     if first > end:
         raise DataError(
             "walk-forward",
-            f"needs more than {train + purge + embargo} of history",
+            f"needs more than {least + purge + embargo} of history",
             pd.Timedelta(end - start, unit="ns"),
             "Shorten the training span or give more bars.",
         )
@@ -156,10 +164,35 @@ def walk_forward(
         judged = (at >= first) & (at < first + test.value)
         first += step.value
         if judged.any():
-            yield _split(learnt, judged)
+            yield make_split(learnt, judged)
 
 
-def _split(train: NDArray[np.bool_], test: NDArray[np.bool_]) -> Split:
+def check_spans(*, positive: bool, **spans: pd.Timedelta) -> None:
+    """Raise DataError if a span is negative or missing, or 0 where all must be positive.
+
+    Examples
+    --------
+    >>> check_spans(positive=True, train=pd.Timedelta("1h"))
+    """
+    rule = "must be longer than 0" if positive else "must be given and not negative"
+    for name, span in spans.items():
+        if not (span > NONE or (span == NONE and not positive)):
+            raise DataError(name, rule, span, "Give a Timedelta: bars times the span of one.")
+
+
+def make_split(train: NDArray[np.bool_], test: NDArray[np.bool_]) -> Split:
+    """Return the positions of two masks.
+
+    Raises
+    ------
+    DataError
+        If either is empty.
+
+    Examples
+    --------
+    >>> make_split(np.array([True, False]), np.array([False, True])).test.tolist()
+    [1]
+    """
     if not train.any() or not test.any():
         raise DataError(
             "split",
@@ -168,9 +201,3 @@ def _split(train: NDArray[np.bool_], test: NDArray[np.bool_]) -> Split:
             "Use fewer folds, a shorter embargo or more bars.",
         )
     return Split(train=np.flatnonzero(train), test=np.flatnonzero(test))
-
-
-def _nanoseconds(closed_at: Any) -> Positions:
-    index = pd.DatetimeIndex(closed_at)
-    naive = index.tz_convert("UTC").tz_localize(None) if index.tz is not None else index
-    return naive.to_numpy().astype("datetime64[ns]").astype(np.int64)

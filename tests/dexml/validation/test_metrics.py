@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import statsmodels.api as sm
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn import metrics as sklearn_metrics
+from sklearn.calibration import calibration_curve as sklearn_curve
 
 from dexml.errors import DataError
 from dexml.validation import metrics
@@ -47,25 +47,61 @@ def test_five_copies_of_each_draw_are_no_more_certain_than_one() -> None:
     assert alone == pytest.approx(np.std(draws, ddof=1) / np.sqrt(200), rel=1e-12)
 
 
-@given(st.lists(st.floats(1.0, 100.0), min_size=1, max_size=30))
-def test_drawdown_is_the_worst_pair_of_peak_and_later_value(equity: list[float]) -> None:
-    pairs = [(equity[i], equity[j]) for i in range(len(equity)) for j in range(i, len(equity))]
-    expected = max(1 - later / peak for peak, later in pairs)
-    assert metrics.max_drawdown(equity) == pytest.approx(expected, abs=1e-12)
-
-
-def test_returns_that_do_not_vary_have_no_sharpe_ratio() -> None:
-    assert metrics.sharpe_ratio(np.full(10, 0.01)) == 0.0
-    assert metrics.sharpe_ratio([0.01]) == 0.0
-
-
-def test_hourly_returns_are_annualised_by_their_number_in_a_year() -> None:
-    r = RNG.normal(0.001, 0.01, 300)
-    assert metrics.sharpe_ratio(r) == pytest.approx(r.mean() / r.std(ddof=1) * 8760**0.5)
-
-
 def test_a_perfectly_calibrated_forecast_has_no_calibration_error() -> None:
     assert metrics.calibration_error([1, 0, 1, 0], [0.5] * 4, n_bins=1) == 0.0
+
+
+def test_calibration_is_that_of_scikit_learn_where_no_probability_repeats() -> None:
+    curve = metrics.calibration_curve(Y, np.linspace(0.01, 0.99, 500), n_bins=10)
+    observed, stated = sklearn_curve(
+        Y, np.linspace(0.01, 0.99, 500), n_bins=10, strategy="quantile"
+    )
+    np.testing.assert_allclose(curve["observed"], observed, rtol=1e-12)
+    np.testing.assert_allclose(curve["stated"], stated, rtol=1e-12)
+    assert curve["n"].tolist() == [50] * 10
+    expected = np.abs(observed - stated).mean()
+    assert metrics.calibration_error(Y, np.linspace(0.01, 0.99, 500)) == pytest.approx(expected)
+
+
+def test_calibration_does_not_depend_on_the_order_of_rows_that_say_the_same() -> None:
+    # Half of them happen: the forecast is right, however its rows lie.
+    assert metrics.calibration_error([1, 1, 0, 0], [0.5] * 4, n_bins=2) == 0.0
+    assert len(metrics.calibration_curve([1, 1, 0, 0], [0.5] * 4, n_bins=2)) == 1
+
+
+def test_bins_that_differ_in_size_count_by_their_rows() -> None:
+    y, p = [1, 0, 0, 0, 0], [0.1, 0.1, 0.1, 0.1, 0.9]
+    gap = (4 * abs(0.25 - 0.1) + 1 * abs(0.0 - 0.9)) / 5
+    assert metrics.calibration_error(y, p, n_bins=2) == pytest.approx(gap, rel=1e-12)
+
+
+def test_quantile_returns_are_those_of_pandas() -> None:
+    forecasts, followed = RNG.normal(size=1_000), RNG.normal(size=1_000)
+    expected = pd.Series(followed).groupby(pd.qcut(forecasts, 5, labels=False)).mean()
+    found = metrics.quantile_returns(forecasts, followed)
+    np.testing.assert_allclose(found["return"], expected, rtol=1e-12)
+    assert found["n"].tolist() == [200] * 5
+    assert found["forecast"].is_monotonic_increasing
+
+
+def test_equal_forecasts_share_a_quantile() -> None:
+    found = metrics.quantile_returns([0.5] * 6, np.arange(6.0), 3)
+    assert found.to_numpy().tolist() == [[0.5, 2.5, 6.0]]
+
+
+def test_what_has_no_partner_is_refused() -> None:
+    with pytest.raises(DataError, match="forecasts and returns must have one shape"):
+        metrics.information_coefficient([0.1, 0.2, 0.3], [1.0, 2.0])
+    with pytest.raises(DataError, match="clusters must be given for each value, was 2 of 3"):
+        metrics.clustered_standard_error([1.0, 2.0, 3.0], [0, 1])
+    with pytest.raises(DataError, match="clusters must be at least two"):
+        metrics.clustered_standard_error([1.0, 2.0], [0, 0])
+    with pytest.raises(DataError, match="bins must be at least 1"):
+        metrics.calibration_error([1, 0], [0.5, 0.5], n_bins=0)
+
+
+def test_a_sure_forecast_that_is_wrong_costs_much_but_not_everything() -> None:
+    assert metrics.log_loss([1, 0], [0.0, 1.0]) == pytest.approx(-np.log(1e-15), rel=1e-3)
 
 
 @pytest.mark.parametrize(
