@@ -142,9 +142,8 @@ def _chunked(period: ArrayLike, chunk: int, decay: float) -> Floats:
     steady = np.column_stack([_steady(column, decay) for column in values.T])
     steady -= steady.mean(axis=0)
     size = np.sqrt((steady * steady).mean(axis=0))
-    return np.divide(steady, size, out=np.zeros_like(steady), where=size > 0).reshape(
-        -1, chunk, values.shape[1]
-    )
+    even: Floats = np.divide(steady, size, out=np.zeros_like(steady), where=size > 0)
+    return even.reshape(-1, chunk, values.shape[1])
 
 
 def _steady(returns: Floats, decay: float) -> Floats:

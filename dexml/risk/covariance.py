@@ -165,11 +165,13 @@ def correlation_of(covariance: Floats) -> Floats:
 
 def _gram(rows: Floats) -> Floats:
     product: Floats = rows.T @ rows
-    return (product + product.T) / 2
+    even: Floats = (product + product.T) / 2
+    return even
 
 
 def _identity(sample: Floats) -> Floats:
-    return np.eye(len(sample)) * (np.trace(sample) / len(sample))
+    aim: Floats = np.eye(len(sample)) * (np.trace(sample) / len(sample))
+    return aim
 
 
 def _equally_correlated(sample: Floats) -> Floats:
@@ -187,7 +189,8 @@ def _mean_correlation(sample: Floats) -> float:
 
 def _asymptotic(left: Floats, right: Floats, a: Floats, b: Floats) -> Floats:
     """Return mean(left_i * right_j) - a_ij * b_ij: the covariance of two sample moments."""
-    return left.T @ right / len(left) - a * b
+    moved: Floats = left.T @ right / len(left) - a * b
+    return moved
 
 
 def _shared_noise(centred: Floats, sample: Floats) -> float:
