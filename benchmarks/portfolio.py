@@ -17,6 +17,7 @@ import pandas as pd
 
 from dexml.errors import DataError
 from dexml.risk.coverage import Coverage, TailRecord, holm, tail_record
+from dexml.risk.episodes import EPISODES, Episode
 from dexml.risk.garch import Garch, fit_garch
 from dexml.risk.recurrence import Floats
 from dexml.risk.tail import Tail, tail_risk
@@ -136,7 +137,22 @@ def domain() -> dict[str, object]:
     return figures
 
 
-PARTS: dict[str, Callable[[], dict[str, object]]] = {"coverage": coverage}
+def episodes() -> dict[str, object]:
+    """Return every episode's moves as `dexml.risk.episodes` holds them, measured anew."""
+    return {episode.name: measured(episode) for episode in EPISODES}
+
+
+def measured(episode: Episode) -> dict[str, float]:
+    """Return each coin's lowest close of the episode over its close at the start, minus one."""
+    moves = {}
+    for coin, closes in recorded_closes().items():
+        inside = closes.loc[episode.since : episode.until]
+        if closes.index[0] <= pd.Timestamp(episode.since):
+            moves[coin] = round(float(inside.min() / inside.iloc[0]) - 1, 3)
+    return moves
+
+
+PARTS: dict[str, Callable[[], dict[str, object]]] = {"coverage": coverage, "episodes": episodes}
 
 
 def main(names: list[str]) -> None:

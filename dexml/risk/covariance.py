@@ -158,7 +158,7 @@ def correlation_of(covariance: Floats) -> Floats:
     """
     size = np.sqrt(np.diag(covariance))
     unit = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0)
-    table = np.clip(covariance * np.outer(unit, unit), -1.0, 1.0)
+    table: Floats = np.clip(covariance * np.outer(unit, unit), -1.0, 1.0)
     np.fill_diagonal(table, 1.0)
     return table
 
