@@ -140,7 +140,8 @@ def ledoit_wolf(
     distance = float(((aim - sample) ** 2).sum())
     if distance <= 1e-24 * float((sample * sample).sum()):
         return Shrunk(covariance=sample, intensity=0.0)
-    noise = float(_asymptotic(centred**2, centred**2, sample, sample).sum())
+    squares = centred * centred
+    noise = float(_asymptotic(squares, squares, sample, sample).sum())
     if target == "constant_correlation":
         noise -= _shared_noise(centred, sample)
     intensity = max(0.0, min(1.0, noise / distance / len(values)))
@@ -201,7 +202,8 @@ def _shared_noise(centred: Floats, sample: Floats) -> float:
         size[None, :], size[:, None], out=np.zeros_like(sample), where=size[:, None] > 0
     )
     # theta[i, j] = covariance of the variance of i with the covariance of i and j
-    theta = _asymptotic(centred**3, centred, variance[:, None], sample)
+    squares = centred * centred
+    theta = _asymptotic(squares * centred, centred, variance[:, None], sample)
     np.fill_diagonal(theta, 0.0)
-    own = float(np.sum(np.mean(centred**4, axis=0) - variance**2))
+    own = float(np.sum(np.mean(squares * squares, axis=0) - variance * variance))
     return own + _mean_correlation(sample) * float((ratio * theta).sum())

@@ -50,6 +50,9 @@ def book_returns(returns: ArrayLike, weights: ArrayLike) -> Floats:
     -0.03
     """
     values, shares = _held(returns, weights)
+    if not np.isnan(values).any():
+        earned: Floats = values @ shares
+        return earned
     values = _per_bar(values)
     values = values[~np.isnan(values).all(axis=1)]
     missing = np.isnan(values)
@@ -60,7 +63,7 @@ def book_returns(returns: ArrayLike, weights: ArrayLike) -> Floats:
     signed = shocks * np.sign(shares)
     worst = np.minimum(np.nanmin(signed, axis=1), 0.0)
     hurt = worst[:, None] * scale * np.abs(shares)
-    earned: Floats = np.where(missing, hurt, np.where(missing, 0.0, values) * shares).sum(axis=1)
+    earned = np.where(missing, hurt, np.where(missing, 0.0, values) * shares).sum(axis=1)
     return earned
 
 
