@@ -33,8 +33,8 @@ def book_returns(returns: ArrayLike, weights: ArrayLike) -> Floats:
     Raises
     ------
     DataError
-        If the shapes do not fit, a number is infinite, or a held instrument has fewer than 20
-        returns: nothing is known of its risk.
+        If the shapes do not fit, a number is infinite, a return is below -1 (a negative price),
+        or a held instrument has fewer than 20 returns: nothing is known of its risk.
 
     Notes
     -----
@@ -118,6 +118,9 @@ def _held(returns: ArrayLike, weights: ArrayLike) -> tuple[Floats, Floats]:
         raise DataError("returns and weights", "must be (n, m) and (m,)", was, "Align them.")
     if np.isinf(values).any() or not np.isfinite(shares).all():
         raise DataError("returns and weights", "must not be infinite", "an infinity", "Drop it.")
+    if (values < -1).any():
+        lowest = float(np.nanmin(values))
+        raise DataError("returns", "must be -1 or more", lowest, "Quarantine the negative price.")
     held = shares != 0
     n_seen = (~np.isnan(values[:, held])).sum(axis=0)
     if n_seen.size and n_seen.min() < _LEAST:

@@ -119,6 +119,7 @@ def test_an_outage_before_enough_was_seen_has_no_floor() -> None:
     [
         (np.zeros((30, 2)), [1.0], r"must be \(n, m\) and \(m,\), was \(30, 2\) and \(1,\)"),
         (np.full((30, 1), np.inf), [1.0], "must not be infinite"),
+        (np.full((30, 1), -1.5), [1.0], "returns must be -1 or more, was -1.5"),
         (np.zeros((30, 1)), [NAN], "must not be infinite"),
         (np.full((30, 1), NAN), [1.0], "held instrument 0 must have 20 returns, was 0"),
     ],

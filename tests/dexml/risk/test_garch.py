@@ -5,6 +5,7 @@ import pytest
 from arch import arch_model
 
 from dexml.errors import DataError
+from dexml.risk import garch
 from dexml.risk.garch import Garch, fit_garch, garch_variance, variance_over
 
 TRUE = Garch(omega=2e-6, alpha=0.08, beta=0.90, start=1e-4)
@@ -65,3 +66,9 @@ def test_the_variance_is_the_recursion_and_the_days_is_the_sum_of_its_expectatio
 def test_what_cannot_be_fitted_is_refused(returns: np.ndarray) -> None:
     with pytest.raises(DataError, match="GARCH returns must be at least 250 finite numbers"):
         fit_garch(returns)
+
+
+def test_a_search_that_ends_nowhere_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(garch, "_STARTS", ((np.nan, np.nan),))
+    with pytest.raises(DataError, match="GARCH likelihood must have a maximum"):
+        fit_garch(simulated(500))
