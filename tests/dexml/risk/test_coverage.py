@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -54,6 +56,20 @@ def test_christoffersens_statistics_are_the_published_ones() -> None:
     assert independence(days).statistic == pytest.approx(9.53, abs=0.05)
     both = kupiec(days).statistic + independence(days).statistic
     assert conditional_coverage(days).statistic == pytest.approx(both, abs=1e-12)
+
+
+def test_independence_is_the_ratio_of_markov_likelihoods_day_after_day() -> None:
+    days = hits("xx.x" + "." * 30 + "x..xx" + "." * 20)
+    pairs = list(pairwise(days))
+    after = {was: [now for before, now in pairs if before is was] for was in (True, False)}
+    pooled = float(np.mean([now for _, now in pairs]))
+    ratio = 0.0
+    for seen in after.values():
+        share = float(np.mean(seen))
+        ratio += 2 * sum(
+            np.log((share if x else 1 - share) / (pooled if x else 1 - pooled)) for x in seen
+        )
+    assert independence(days).statistic == pytest.approx(ratio, abs=1e-10)
 
 
 def test_beyond_days_in_a_row_are_told_from_the_same_number_apart() -> None:

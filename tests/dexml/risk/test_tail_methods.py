@@ -132,3 +132,10 @@ def test_a_window_that_does_not_move_has_the_tail_of_its_drift() -> None:
 def test_a_window_of_less_than_30_days_is_refused(method: object) -> None:
     with pytest.raises(DataError, match=r"must be at least 30 days \(720 bars\), was 719 bars"):
         method(np.zeros(719), 24)  # type: ignore[operator]
+
+
+def test_a_drift_moves_both_ends_of_a_cornish_fisher_tail_alike() -> None:
+    returns = t(10).rvs(4_000, random_state=1) * 0.01
+    flat, falling = cornish_fisher_tail(returns, 1), cornish_fisher_tail(returns - 0.005, 1)
+    assert falling.value_at_risk == pytest.approx(flat.value_at_risk + 0.005)
+    assert falling.expected_shortfall == pytest.approx(flat.expected_shortfall + 0.005)
