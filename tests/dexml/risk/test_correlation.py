@@ -91,3 +91,19 @@ def test_what_cannot_be_compared_is_refused() -> None:
         heard(CorrelationAlarm(), 0.0)
     with pytest.raises(ConfigError, match="checks between alarms must be above 1, was 1"):
         CorrelationAlarm(checks_between_alarms=1)
+
+
+def test_the_statistic_is_the_mean_squared_difference_of_steadied_correlations() -> None:
+    def by_hand(period: np.ndarray) -> np.ndarray:
+        steady = np.empty_like(period)
+        for column in range(period.shape[1]):
+            variance = np.mean(period[:, column] ** 2)
+            for row, move in enumerate(period[:, column]):
+                steady[row, column] = move / np.sqrt(variance)
+                variance = 0.97 * variance + 0.03 * move**2
+        return np.corrcoef(steady.T)
+
+    before, after = market(0, 30) + 0.004, market(1, 10)
+    expected = ((by_hand(before) - by_hand(after)) ** 2).sum() / 12
+    found = correlation_change(before, after, n_draws=1)
+    assert found.statistic == pytest.approx(expected, rel=1e-9)
