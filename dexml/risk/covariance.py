@@ -13,8 +13,10 @@ from dexml.risk.recurrence import Floats
 
 __all__ = [
     "Shrunk",
+    "checked_covariance",
     "correlation_of",
     "ewma_covariance",
+    "least_eigenvalue",
     "ledoit_wolf",
     "return_table",
     "sample_covariance",
@@ -162,6 +164,30 @@ def correlation_of(covariance: Floats) -> Floats:
     table: Floats = np.clip(covariance * np.outer(unit, unit), -1.0, 1.0)
     np.fill_diagonal(table, 1.0)
     return table
+
+
+def checked_covariance(covariance: ArrayLike) -> Floats:
+    """Return the covariance as an array; refuse one that belongs to no returns."""
+    table = np.asarray(covariance, dtype=np.float64)
+    if table.ndim != 2 or table.shape[0] != table.shape[1] or not table.size:
+        raise DataError("covariance", "must be square and not empty", table.shape, "Align it.")
+    if not np.isfinite(table).all():
+        raise DataError("covariance", "must be finite", "a hole", "Estimate it without gaps.")
+    largest = float(np.abs(table).max())
+    if np.abs(table - table.T).max() > 1e-9 * largest:
+        raise DataError("covariance", "must be symmetric", "lopsided", "Average it with itself.")
+    least = least_eigenvalue(table)
+    if least < -1e-9 * largest:
+        fix = "Use an estimate of this module."
+        raise DataError(
+            "covariance", "must be positive semi-definite", f"eigenvalue {least:.3g}", fix
+        )
+    return table
+
+
+def least_eigenvalue(table: Floats) -> float:
+    """Return the smallest eigenvalue of a symmetric table."""
+    return float(np.linalg.eigvalsh(table)[0])
 
 
 def _gram(rows: Floats) -> Floats:

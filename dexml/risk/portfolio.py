@@ -11,13 +11,13 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
 from dexml.errors import DataError
+from dexml.risk.covariance import checked_covariance, least_eigenvalue
 from dexml.risk.qp import Program, Solution, solve
 from dexml.risk.recurrence import Floats
 
 __all__ = [
     "Allocation",
     "Binding",
-    "checked_covariance",
     "expected_returns",
     "max_sharpe",
     "scaled",
@@ -235,25 +235,6 @@ def scaled(
     )
 
 
-def checked_covariance(covariance: ArrayLike) -> Floats:
-    """Return the covariance as an array; refuse one that belongs to no returns."""
-    table = np.asarray(covariance, dtype=np.float64)
-    if table.ndim != 2 or table.shape[0] != table.shape[1] or not table.size:
-        raise DataError("covariance", "must be square and not empty", table.shape, "Align it.")
-    if not np.isfinite(table).all():
-        raise DataError("covariance", "must be finite", "a hole", "Estimate it without gaps.")
-    largest = float(np.abs(table).max())
-    if np.abs(table - table.T).max() > 1e-9 * largest:
-        raise DataError("covariance", "must be symmetric", "lopsided", "Average it with itself.")
-    least = _least_eigenvalue(table)
-    if least < -1e-9 * largest:
-        fix = "Use an estimate of dexml.risk.covariance."
-        raise DataError(
-            "covariance", "must be positive semi-definite", f"eigenvalue {least:.3g}", fix
-        )
-    return table
-
-
 def _checked_views(expected: ArrayLike, n: int) -> Floats:
     views = np.asarray(expected, dtype=np.float64)
     if views.shape != (n,) or np.isinf(views).any():
@@ -270,13 +251,9 @@ def _checked_start(start: ArrayLike, n: int) -> Floats:
 
 
 def _regular(correlations: Floats) -> Floats:
-    lift = max(0.0, _RIDGE - _least_eigenvalue(correlations))
+    lift = max(0.0, _RIDGE - least_eigenvalue(correlations))
     lifted: Floats = correlations + lift * np.eye(len(correlations))
     return lifted
-
-
-def _least_eigenvalue(table: Floats) -> float:
-    return float(np.linalg.eigvalsh(table)[0])
 
 
 def _cone(table: Floats, gain: Floats, start: Floats | None) -> Floats:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dexml.errors import DataError
-from dexml.risk.portfolio import Allocation, checked_covariance
+from dexml.risk.covariance import checked_covariance
+from dexml.risk.portfolio import Allocation
 from dexml.risk.qp import Program, Solution, solve
 from dexml.risk.recurrence import Floats
 
