@@ -12,7 +12,8 @@ from dexml.risk.recurrence import Floats
 
 __all__ = ["minimum_variance", "risk_parity"]
 
-_MOST_STEPS, _TOLERANCE = 200, 1e-12
+_MOST_STEPS = 100
+_EXACT, _ENOUGH = 1e-12, 1e-7  # of the shares; a table that is nearly singular allows no more
 
 
 def minimum_variance(
@@ -107,13 +108,18 @@ def risk_parity(covariance: ArrayLike, budgets: ArrayLike | None = None) -> Floa
 
 
 def _newton(table: Floats, budgets: Floats) -> Floats:
+    miss = float("inf")
     y: Floats = np.sqrt(budgets / table.sum())  # positive: a correlation table has no negative sum
     for _ in range(_MOST_STEPS):
         gradient = table @ y - budgets / y
         step = np.linalg.solve(table + np.diag(budgets / (y * y)), gradient)
         size = float(np.abs(step / y).max())
         y = y - step / (1 + size) if size > 0.25 else y - step
-        if np.abs(y * (table @ y) - budgets).max() <= _TOLERANCE:
-            return y
-    worst = float(np.abs(y * (table @ y) - budgets).max())
-    raise DataError("risk parity", "must have equal shares", worst, "Look at the correlations.")
+        miss = float(np.abs(y * (table @ y) - budgets).max())
+        if miss <= _EXACT:
+            break
+    if miss <= _ENOUGH and (y > 0).all():
+        return y
+    raise DataError(
+        "risk parity", "must have the shares of its budgets", miss, "Look for perfect hedges."
+    )

@@ -64,6 +64,26 @@ def test_the_shares_of_the_risk_are_the_budgets(seed: int, n: int, exponent: flo
     assert weights.min() > 0
 
 
+@settings(max_examples=150)
+@given(st.integers(0, 2**20), st.integers(2, 5), st.integers(0, 1))
+def test_hedges_and_small_budgets_do_not_lead_the_search_astray(
+    seed: int, n: int, more: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(n, n + more))
+    budgets = rng.random(n) ** 4 + 1e-4
+    table = rows @ rows.T + 1e-4 * np.eye(n)
+    weights = risk_parity(table, budgets)
+    shares = weights * (table @ weights) / (weights @ table @ weights)
+    assert shares == pytest.approx(budgets / budgets.sum(), abs=1e-7)
+    assert weights.min() > 0
+
+
+def test_a_nearly_perfect_hedge_has_its_shares_to_seven_digits() -> None:
+    table = np.array([[1.0, -1 + 1e-9], [-1 + 1e-9, 1.0]])
+    assert risk_parity(table, [0.7, 0.3]) == pytest.approx([0.5, 0.5], abs=1e-3)
+
+
 def test_perfect_twins_share_the_risk_of_one() -> None:
     assert risk_parity(np.full((2, 2), 1e-4)) == pytest.approx([0.5, 0.5])
 
@@ -74,7 +94,7 @@ def test_caps_that_do_not_reach_one_leave_cash() -> None:
 
 def test_risk_parity_that_does_not_converge_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(directions, "_MOST_STEPS", 1)
-    with pytest.raises(DataError, match="risk parity must have equal shares, was"):
+    with pytest.raises(DataError, match="risk parity must have the shares of its budgets, was"):
         risk_parity(covariance(1, 9), np.linspace(0.01, 1, 9))
 
 

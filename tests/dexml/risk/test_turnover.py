@@ -66,6 +66,17 @@ def test_a_position_above_its_cap_is_cut_whatever_it_costs() -> None:
     assert rebalanced(book, held, table, 0.5)[0][0] == pytest.approx(0.3, abs=1e-7)
 
 
+def test_buys_that_pay_wait_for_sales_that_do_not() -> None:
+    goal = np.array([0.0, 0.0, 0.0, 0.3, 0.3])
+    table = 1e-4 * np.eye(5)
+    book = Allocation(
+        weights=goal, expected_return=0.01, volatility=0.004, value_at_risk=0, binding="weight"
+    )
+    held = np.array([0.3, 0.3, 0.3, 0.0, 0.0])
+    weights, _ = rebalanced(book, held, table, [0.5, 0.5, 0.5, 0.0, 0.0])
+    assert weights == pytest.approx([0.3, 0.3, 0.3, 0.05, 0.05], abs=1e-6)
+
+
 def test_what_does_not_fit_is_refused() -> None:
     book, held, table = wanted(1, 4)
     with pytest.raises(DataError, match="held weights must be 4 numbers of at least 0"):
