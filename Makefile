@@ -34,6 +34,7 @@ bench: install
 	@$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check pandas-ta-classic==0.8.32 \
 	|| rm -rf $(VENV)/peers
 	$(BIN)/python -m benchmarks
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.portfolio
 
 soak: install
 	$(BIN)/python -m pytest -m soak --timeout 3600

@@ -7,7 +7,7 @@ from decimal import Context, Decimal
 
 from dexml.errors import ConfigError
 
-__all__ = ["MONEY", "CostConfig", "round_trip_cost"]
+__all__ = ["MONEY", "CostConfig", "exit_cost", "round_trip_cost"]
 
 MONEY = Context(prec=60)  # 18 decimals times float prices stay exact; never the caller's context
 
@@ -90,6 +90,19 @@ def round_trip_cost(notional: float, config: CostConfig) -> float:
         raise ConfigError("notional", "must be positive", notional, "Ask only for real orders.")
     back = _swap(_swap(notional, config), config)
     return (notional - back + 2 * float(config.gas_per_swap_usd)) / notional
+
+
+def exit_cost(notional: float, config: CostConfig) -> float:
+    """Return what selling `notional` for quote currency loses, in quote currency; gas included.
+
+    Examples
+    --------
+    >>> round(exit_cost(2_500.0, CostConfig()), 2)
+    2.55
+    """
+    if not notional > 0:
+        raise ConfigError("notional", "must be positive", notional, "Ask only for real orders.")
+    return notional - _swap(notional, config) + float(config.gas_per_swap_usd)
 
 
 def _swap(amount: float, config: CostConfig) -> float:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
-from dexml.errors import ConfigError
+from dexml.errors import ConfigError, DataError
 from dexml.events import Reason
 
 __all__ = ["Direction", "ExitConfig", "Levels", "exit_reason", "levels", "trailed"]
@@ -63,11 +64,19 @@ def levels(
     direction : 1 or -1
         Long or short.
 
+    Raises
+    ------
+    DataError
+        If the price is not positive, or the range negative, or one of them no number.
+
     Examples
     --------
     >>> levels(100.0, 1.0, 1.0, ExitConfig(), direction=-1)
     Levels(stop=102.0, take_profit=96.0)
     """
+    if not (0 < price < inf and 0 <= atr < inf):
+        was = f"price {price}, range {atr}"
+        raise DataError("entry", "must have a positive price and a range", was, "Mark it anew.")
     distance = config.stop_atr * atr
     floor = price * 1e-6  # a long's stop under a huge ATR must stay a price
     return Levels(

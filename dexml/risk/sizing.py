@@ -141,5 +141,10 @@ def kelly_fraction(probability: float, odds: Payoff, cap: float) -> float:
 
 
 def volatility_damped(fraction: float, equity: float, daily_volatility: float) -> float:
-    """Return the notional f * equity / (1 + 10*vol), vol the one-day return standard deviation."""
+    """Return the notional f * equity / (1 + 10*vol), vol the one-day return standard deviation.
+
+    It is 0 where the volatility is not known (NaN).
+    """
+    if not daily_volatility >= 0:
+        return 0.0
     return fraction * equity / (1 + 10 * daily_volatility)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dexml.costs import CostConfig, round_trip_cost
+from dexml.costs import CostConfig, exit_cost, round_trip_cost
 from dexml.domain import Fill, Intent, Side
 from dexml.errors import ConfigError
 from dexml.execution.paper import PaperBroker
@@ -38,6 +38,15 @@ def test_the_estimate_is_what_the_paper_pool_takes(notional: int) -> None:
     lost = notional - sold.quote + bought.gas + sold.gas
     assert round_trip_cost(float(notional), CostConfig()) == pytest.approx(
         float(lost) / notional, abs=1e-6
+    )
+
+
+@given(st.integers(10, 500_000))
+def test_leaving_costs_what_the_paper_pool_takes_of_a_sale(notional: int) -> None:
+    sold = swapped(Side.SELL, Decimal(notional) / 100)  # the price is 100
+    lost = notional - sold.quote + sold.gas
+    assert exit_cost(float(notional), CostConfig()) == pytest.approx(
+        float(lost), abs=1e-6 * notional
     )
 
 

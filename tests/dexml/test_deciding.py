@@ -34,7 +34,8 @@ HOUR = timedelta(hours=1)
 BTC, ETH, SOL = NAMES = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
 NOW = 40  # the first bar set that is decided
 LOOSE = LimitConfig(value_at_risk=0.99, weight=0.99)
-ONE_DAY_LOSS = (1 - 100 / 101) * sqrt(24)  # one-day 95% VaR of the market below, per unit of weight
+# one-day 95% VaR of the market below, per unit of weight: a Gaussian's of hours of about 1%
+ONE_DAY_LOSS = 1.6449 * 0.00995 * sqrt(24)
 BOLD = KernelConfig(limits=LOOSE, sizing=SizingConfig(kelly_cap=1.0))
 
 

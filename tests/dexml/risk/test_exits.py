@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dexml.errors import ConfigError, DataError
 from dexml.events import Reason
 from dexml.risk.exits import Direction, ExitConfig, Levels, exit_reason, levels, trailed
 
@@ -45,3 +47,18 @@ def test_a_price_at_which_both_exits_are_touched_is_a_stop() -> None:
     # a trailed stop passes the take profit when the range has shrunk since the entry
     assert exit_reason(104.5, Levels(stop=105.0, take_profit=104.0)) is Reason.STOP
     assert exit_reason(95.5, Levels(stop=95.0, take_profit=96.0), -1) is Reason.STOP
+
+
+@pytest.mark.parametrize(
+    ("price", "atr"),
+    [(-1.0, 1.0), (0.0, 1.0), (1.0, -0.1), (float("nan"), 1.0), (1.0, float("nan"))],
+)
+def test_an_entry_at_no_price_is_refused(price: float, atr: float) -> None:
+    with pytest.raises(DataError, match="entry must have a positive price and a range"):
+        levels(price, atr, 1.0, ExitConfig())
+
+
+@pytest.mark.parametrize("name", ExitConfig.__slots__)
+def test_a_distance_of_nothing_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"exits\.{name} must be positive, was 0"):
+        ExitConfig(**{name: 0})

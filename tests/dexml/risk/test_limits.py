@@ -40,3 +40,11 @@ def test_active_permits_all_and_halted_nothing(held: Decimal, size: Decimal, sid
 def test_a_limit_in_percent_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"limits\.drawdown must be in \(0, 1\), was 15"):
         LimitConfig(drawdown=15)
+
+
+@pytest.mark.parametrize("name", LimitConfig.__slots__)
+@pytest.mark.parametrize("value", [0.0, 1.0, -0.1, float("nan")])
+def test_every_limit_is_a_fraction(name: str, value: float) -> None:
+    assert 0 < getattr(LimitConfig(), name) < 1
+    with pytest.raises(ConfigError, match=rf"limits\.{name} must be in \(0, 1\)"):
+        LimitConfig(**{name: value})

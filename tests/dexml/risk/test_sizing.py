@@ -16,6 +16,25 @@ def test_the_size_is_zero_at_and_below_the_base_rate(outcomes: list[float], shar
     assert kelly_fraction(share * odds.base_rate, odds, cap=0.25) <= 1e-12
 
 
+@given(OUTCOMES, st.floats(0, 1), st.floats(0, 1), st.floats(0.01, 1))
+def test_the_size_never_falls_as_the_forecast_rises_and_never_passes_the_cap(
+    outcomes: list[float], one: float, other: float, cap: float
+) -> None:
+    odds = payoff(outcomes, SizingConfig())
+    low, high = (kelly_fraction(p, odds, cap) for p in sorted((one, other)))
+    assert 0 <= low <= high <= cap
+    assert volatility_damped(high, 1_000, abs(odds.win)) <= cap * 1_000
+
+
+@pytest.mark.parametrize("volatility", [float("nan"), float("inf"), -0.1])
+def test_an_unknown_volatility_sizes_nothing(volatility: float) -> None:
+    assert volatility_damped(0.25, 10_000, volatility) == 0
+
+
+def test_an_unknown_probability_sizes_nothing() -> None:
+    assert kelly_fraction(float("nan"), Payoff(), cap=0.25) == 0
+
+
 @given(st.floats(0, 1))
 def test_before_100_outcomes_the_fraction_is_2p_minus_1(p: float) -> None:
     odds = payoff([3.0, -1.0] * 49, SizingConfig())
