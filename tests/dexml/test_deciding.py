@@ -238,8 +238,8 @@ def test_too_many_stops_within_the_window_close_the_entries_of_all_instruments(
 
 
 def test_a_position_is_no_larger_than_its_share_of_the_pool() -> None:
-    sizing = SizingConfig(max_pool_share=0.001)
-    config = KernelConfig(sizing=sizing, costs=CostConfig(pool_depth_usd=2_000_000))
+    sizing = SizingConfig(max_pool_share=0.0001)
+    config = KernelConfig(sizing=sizing, costs=CostConfig(pool_depth_usd=20_000_000))
     _, commands = step(warmed(config, cash=100_000), close_of(NOW, {BTC: 0.8}))
     assert orders(commands)[BTC].amount_in == 2_000
     assert decisions(commands)[BTC].target_weight == pytest.approx(0.02)
