@@ -8,8 +8,9 @@ from math import fsum, sqrt
 
 import pytest
 
+from dexml.costs import CostConfig
 from dexml.cycle import run_bar
-from dexml.domain import Bar, Fill, Intent, Signal
+from dexml.domain import Bar, Fill, Intent, Mode, Signal
 from dexml.events import (
     Action,
     BarsClosed,
@@ -25,6 +26,7 @@ from dexml.events import (
 from dexml.execution.paper import PaperBroker
 from dexml.risk.exits import Levels
 from dexml.risk.limits import LimitConfig
+from dexml.risk.policy import PolicyConfig
 from dexml.risk.sizing import SizingConfig
 from dexml.state import KernelConfig, Position, State
 from dexml.system import initial_state, step, warm_up
@@ -208,3 +210,37 @@ def test_a_bar_that_touches_both_exits_is_sold_at_its_worst_price() -> None:
     run_bar(desk, (both,), (), {})
     (sale,) = desk.sold
     assert (sale.reason, sale.reference_price) == ("stop", Decimal(90))
+
+
+def test_a_drawdown_is_measured_from_the_highest_equity_at_any_close() -> None:
+    state = holding(warmed(KernelConfig()), BTC, 0.5)  # 50 BTC at 100 beside 5000 in cash
+    state, _ = step(state, close_of(NOW, {}, close=200.0))
+    assert (state.equity, state.mode) == (15_000, Mode.ACTIVE)
+    state, _ = step(state, close_of(NOW + 1, {}, close=140.0))
+    assert state.equity == 12_000  # more than at the start, and a fifth below the peak
+    assert state.mark is not None
+    assert state.mark.drawdown == pytest.approx(0.2)
+    assert state.mode is Mode.REDUCING
+
+
+@pytest.mark.parametrize(
+    ("hours_ago", "reason"),
+    [((1,), Reason.EDGE), ((23, 1), Reason.PROTECTION), ((24, 1), Reason.EDGE)],
+)
+def test_too_many_stops_within_the_window_close_the_entries_of_all_instruments(
+    hours_ago: tuple[int, ...], reason: Reason
+) -> None:
+    policy = PolicyConfig(max_stops=2, stop_window_bars=24)
+    stops = tuple(START + (NOW - ago) * HOUR for ago in hours_ago)
+    state = replace(warmed(KernelConfig(policy=policy)), stops=stops)
+    _, commands = step(state, close_of(NOW, {BTC: 0.8}))
+    assert decisions(commands)[BTC].reason is reason
+    assert (BTC in orders(commands)) is (reason is Reason.EDGE)
+
+
+def test_a_position_is_no_larger_than_its_share_of_the_pool() -> None:
+    sizing = SizingConfig(max_pool_share=0.0001)
+    config = KernelConfig(sizing=sizing, costs=CostConfig(pool_depth_usd=20_000_000))
+    _, commands = step(warmed(config, cash=100_000), close_of(NOW, {BTC: 0.8}))
+    assert orders(commands)[BTC].amount_in == 2_000
+    assert decisions(commands)[BTC].target_weight == pytest.approx(0.02)

@@ -104,6 +104,27 @@ def test_equity_adds_up_from_the_fills_alone() -> None:
     assert float(report.state.equity) >= float(cash)
 
 
+def test_buy_and_hold_splits_the_cash_and_pays_the_pool_fee_once() -> None:
+    at = pd.date_range("2024-01-01 01:00", periods=3, freq="h", tz="UTC")
+    closes = {"BTC/USDT": [100.0, 150.0, 200.0], "ETH/USDT": [50.0, 50.0, 45.0]}
+    bars = {
+        name: Bars.from_frame(
+            name,
+            Timeframe.H1,
+            pd.DataFrame(dict.fromkeys(("open", "high", "low", "close"), prices), at).assign(
+                volume=1.0
+            ),
+        )
+        for name, prices in closes.items()
+    }
+    keys = pd.MultiIndex.from_product([at, closes], names=["closed_at", "instrument"])
+    silent = pd.DataFrame({"probability": np.nan}, keys)
+    dear = KernelConfig(costs=CostConfig(pool_fee_bps=100))
+    held = backtest(bars, silent, dear).buy_and_hold
+    # 4950 in each of two, after 1% of 10000: BTC to 150% and 200%, ETH to 100% and 90%
+    assert held.tolist() == pytest.approx([9_900.0, 7_425.0 + 4_950.0, 9_900.0 + 4_455.0])
+
+
 def test_the_future_of_the_bars_changes_no_past_decision() -> None:
     bars, signals = market(200)
     whole = backtest(bars, signals, KernelConfig())

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from math import e, log, sqrt
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -9,12 +11,13 @@ import pytest
 from dexml.costs import CostConfig
 from dexml.experiments.evidence import Judged, judge_forecasts
 from dexml.experiments.folds import FORECAST_COLUMNS
+from dexml.experiments.trials import count_trials
 from dexml.models.suite import ENSEMBLE
 from dexml.simulation.market import MarketConfig, PlantedMarket, plant
 from dexml.state import KernelConfig
 from dexml.targets import labels
 
-INSTRUMENTS = ("BTC/USDT", "ETH/USDT")
+BTC, ETH = INSTRUMENTS = ("BTC/USDT", "ETH/USDT")
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +96,35 @@ def test_other_costs_are_another_trial_and_the_same_ones_are_not(
     costly = _judge(market, forecasts, tmp_path, kernel=dear)
     assert [one["significance"]["n_trials"] for one in (*cheap, costly)] == [1, 1, 2]
     assert costly["strategy"]["orders"] < cheap[0]["strategy"]["orders"]
+
+
+def test_a_target_is_measured_against_the_rate_of_its_training_rows(
+    market: PlantedMarket, tmp_path: Path
+) -> None:
+    at = market.truth.index.get_level_values("closed_at").unique()[:4]
+    rows = {"closed_at": at, "y": [1.0, 1.0, 1.0, 0.0], "p": 0.5, "rule": 0.5, "fold": 0}
+    forecasts = pd.DataFrame(rows | {"symbol": BTC, "target": "volume", "train_rate": 0.25})
+    scores = _judge(market, forecasts, tmp_path)["targets"]["volume"]
+    said_a_quarter = -(3 * log(0.25) + log(0.75)) / 4
+    assert scores["base_rate"] == 0.25  # training says 0, which is right once in four
+    assert scores["base_log_loss"] == pytest.approx(said_a_quarter)
+    assert scores["skill"] == pytest.approx(said_a_quarter - log(2))
+
+
+def test_as_good_as_the_luckiest_of_all_trials_is_no_more_than_an_even_chance(
+    market: PlantedMarket, tmp_path: Path
+) -> None:
+    forecasts = _forecasts(market, market.truth["direction"], "direction", ENSEMBLE)
+    alone = _judge(market, forecasts, tmp_path)["significance"]
+    (kept,) = tmp_path.glob("*.parquet")
+    returns = pd.read_parquet(kept)["return"]
+    sharpe = returns.mean() / returns.std(ddof=1)
+    # two worthless trials a Sharpe ratio of d apart show one of d / sqrt(2) * luck at best
+    luck = 0.5772156649 * NormalDist().inv_cdf(1 - 1 / (2 * e))
+    other = sharpe - sharpe * sqrt(2) / luck
+    spread = np.array([-1.0, 1.0]) / sqrt(2)  # a deviation of 1, so the mean is the Sharpe ratio
+    count_trials(tmp_path, "other", pd.Series(other + spread, returns.index[:2]))
+    beside = _judge(market, forecasts, tmp_path)["significance"]
+    assert (alone["n_trials"], beside["n_trials"]) == (1, 2)
+    assert alone["deflated_sharpe_probability"] > 0.95
+    assert beside["deflated_sharpe_probability"] == pytest.approx(0.5, abs=1e-6)

@@ -80,3 +80,16 @@ def test_a_missing_column_and_an_unfitted_rule_are_refused() -> None:
     with pytest.raises(ModelError, match="must be fitted first"):
         HourOfWeekVolume().predict(frame)
     assert BaseRate().predict(frame).tolist() == [0.5] * 48
+
+
+def test_the_hours_of_the_week_count_from_monday_midnight_utc() -> None:
+    frame, _ = panel()  # twenty weeks
+    at = frame.index.get_level_values("closed_at")
+    y = pd.Series(((at.dayofweek == 2) & (at.hour == 13)).astype(float), frame.index)
+    fitted = HourOfWeekVolume().fit(frame, y).by_hour
+    base = 21 / 3362
+    assert fitted[2 * 24 + 13] == pytest.approx((20 + 20 * base) / 40)
+    assert fitted[2 * 24 + 12] == fitted[2 * 24 + 14] == pytest.approx(20 * base / 40)
+    known = HourOfWeekVolume(by_hour=tuple(hour / 168 for hour in range(168)))
+    said = known.predict(frame.iloc[[0, 61, 167, 168]]) * 168  # 1 January 2024 was a Monday
+    assert said.tolist() == pytest.approx([0, 61, 167, 0])
