@@ -40,8 +40,8 @@ _EVIDENCE = (
         "deflated probability",
         "deflated_sharpe_probability",
         "{:.3f}",
-        "that the true Sharpe ratio is above what the best of as many trials reaches by luck; "
-        "evidence begins at 0.95, and a dash means that the book never moved",
+        "that the true Sharpe ratio is above what luck gives the best of as many trials; evidence "
+        "begins at 0.95",
     ),
     ("trials", "n_trials", "{:,}", "configurations tried on these data so far, this one included"),
 )
