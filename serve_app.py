@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
@@ -22,6 +22,11 @@ from dexml.dashboard.guard import LOOPBACK_HOSTS, Guard
 from dexml.dashboard.views import hold_curve, instant
 from dexml.domain import Timeframe
 from dexml.errors import ActorNotReady, DexmlError, UnsafeSetup
+from dexml.records import decode_state
+from dexml.state import KernelConfig
+
+if TYPE_CHECKING:
+    from dexml.ledger import Ledger
 
 __all__ = [
     "ActorBackend",
@@ -84,7 +89,7 @@ class ActorBackend:
         How an actor's method is called; anything it raises that is not an error of dexml means
         that the actor does not answer.
     hold : callable, optional
-        Worth of the untraded basket at given instants; None where it cannot be known.
+        Worth of buy and hold at given instants; None where it cannot be known.
     judge : callable, optional
         How far the data of each instrument can be trusted at a close.
     """
@@ -187,10 +192,10 @@ def connect(args: ServeArgs) -> Backend:
 
     keep_replica_private()
     ledger = Ledger.open(args.database_url)
-    return ActorBackend(args, call, ledger, SystemClock(), _hold(args), judge_of(args))
+    return ActorBackend(args, call, ledger, SystemClock(), _hold(args, ledger), judge_of(args))
 
 
-def _hold(args: ServeArgs) -> Hold | None:
+def _hold(args: ServeArgs, ledger: Ledger) -> Hold | None:
     if args.storage_uri is None or not args.venues:
         return None
     from dexml.data.store import Store
@@ -199,11 +204,17 @@ def _hold(args: ServeArgs) -> Hold | None:
 
     def hold(at: Sequence[datetime], start: float) -> Sequence[float | None]:
         bars = store.history(args.venues, args.instruments, Timeframe(args.timeframe)).bars
-        return (
-            hold_curve(bars, at, start) if len(bars) == len(args.instruments) else [None] * len(at)
-        )
+        if len(bars) < len(args.instruments):
+            return [None] * len(at)
+        return hold_curve(bars, at, start, _entry_fee_bps(ledger.run(args.run)))
 
     return hold
+
+
+def _entry_fee_bps(run: Row | None) -> float:
+    state = (run or {"config": {}})["config"].get("initial_state")
+    config = decode_state(state).config if state else KernelConfig()
+    return config.costs.pool_fee_bps
 
 
 def judge_of(args: ServeArgs) -> Judge | None:

@@ -49,9 +49,9 @@ def _tested(result: dict[str, Any]) -> str:
     reached = result["ensemble"].get("edge_reached")
     probability = significance["deflated_sharpe_probability"]
     parts = [
-        f"{strategy['orders']} orders, {strategy['total_return']:+.1%} after costs (buy and hold "
-        f"{strategy['buy_and_hold_return']:+.1%})",
-        f"Sharpe {significance['sharpe']:.2f} a year",
+        f"{strategy['orders']} orders, {strategy['total_return']:+z.1%} after costs (buy and hold "
+        f"after its entry fee {strategy['buy_and_hold_return']:+z.1%})",
+        f"Sharpe {significance['sharpe']:z.2f} a year",
     ]
     if probability is not None:
         trials = significance["n_trials"]
@@ -72,9 +72,11 @@ def _lived(result: dict[str, Any]) -> tuple[str, str]:
         f"Live, {lived['decided']} of the {lived['asked']} bars after them: "
         f"{result['decisions']} decisions, declined: "
         f"{declined or 'none'}; {result['orders']} orders, {result['fills']} fills; equity "
-        f"{result['equity']:,.2f} after costs, buy and hold {result['buy_and_hold']:,.2f}{seen}.",
+        f"{result['equity']:,.2f} after costs, buy and hold after its entry fee "
+        f"{result['buy_and_hold']:,.2f}{seen}.",
         f"Replay, and a backtest of the same bars, {decide}. "
-        f"{result['seconds']:.0f} s, {result['peak_rss_mb']:,.0f} MB at most.",
+        f"{result['seconds']:.0f} s, {result['peak_rss_mb']:,.0f} MB at most, shared pages counted "
+        "once.",
     )
 
 

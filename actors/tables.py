@@ -21,8 +21,8 @@ def print_verdict(console: Console, result: Mapping[str, Any]) -> None:
     if strategy is not None:
         console.print(
             f"Traded: {strategy['orders']} orders, {strategy['fills']} fills, "
-            f"{strategy['total_return']:+.2%} after costs, buy and hold "
-            f"{strategy['buy_and_hold_return']:+.2%}, deepest fall {strategy['max_drawdown']:.2%}."
+            f"{strategy['total_return']:+z.2%} after costs, buy and hold after its entry fee "
+            f"{strategy['buy_and_hold_return']:+z.2%}, deepest fall {strategy['max_drawdown']:.2%}."
         )
     if significance["deflated_sharpe_probability"] is not None:
         console.print(

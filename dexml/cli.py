@@ -205,7 +205,7 @@ def config_show(as_json: AsJson = False, home: Home = None) -> None:
     from dexml.config_show import in_force
 
     with screen(as_json) as shown:
-        found = in_force(config_file(home), os.environ)
+        found = in_force(config_file(home), os.environ, home)
         width = max(len(one.name) for one in found)
         for one in found:
             value = ", ".join(one.value) if isinstance(one.value, list) else one.value

@@ -20,7 +20,7 @@ class InForce:
     Attributes
     ----------
     source : str
-        "default", a file, or the name of a variable.
+        "default", a file, the name of a variable, or "--home".
     """
 
     name: str
@@ -28,8 +28,17 @@ class InForce:
     source: str
 
 
-def in_force(path: Path | None, env: Mapping[str, str]) -> list[InForce]:
+def in_force(path: Path | None, env: Mapping[str, str], home: Path | None = None) -> list[InForce]:
     """Return every setting with its value and its source; passwords in URLs are hidden.
+
+    Parameters
+    ----------
+    path : Path or None
+        The configuration file.
+    env : mapping
+        The environment.
+    home : Path or None
+        What the command line gave as `--home`, which overrules both.
 
     Raises
     ------
@@ -48,6 +57,8 @@ def in_force(path: Path | None, env: Mapping[str, str]) -> list[InForce]:
     for keys, value in _flat(values, ()):
         source = "default" if inside(given, keys) is None else str(path)
         source = source if inside(variables, keys) is None else variable_of(keys)
+        if keys == ["home"] and home is not None:
+            value, source = str(home), "--home"
         found.append(InForce(name=".".join(keys), value=_shown(value), source=source))
     return found
 

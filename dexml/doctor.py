@@ -17,13 +17,14 @@ from typing import Any
 import psutil
 from rich.markup import escape
 
-from dexml.errors import EnvironmentRefused
+from dexml.errors import EnvironmentRefused, sentence
 
 __all__ = ["Finding", "examine", "require_place", "require_port", "require_temporary_folder"]
 
 _PINNED = {"ray": "2.58.1", "autogluon.tabular": "1.6.3", "ta-lib": "0.8.2"}
 _NEEDED = ("ccxt", "jinja2", "lightgbm", "catboost", "sqlalchemy", "fastapi", "vaderSentiment")
 _GB = 2**30
+_PORT = 8000  # of the page, unless another is asked for
 _HOME_BYTES, _TEMPORARY_BYTES = 1_500_000_000, 1_000_000_000
 _SOCKET_PATH = 107  # longest path of a Unix socket
 _RAY_TAIL = len("/dexml-12345678/session_2026-01-01_00-00-00_123456_1234567/sockets/plasma_store")
@@ -45,8 +46,8 @@ class Finding:
     def line(self) -> str:
         """Return the finding as a line for people, in Rich's markup."""
         mark = "[green]ok[/green]     " if self.ok else "[red]missing[/red]"
-        fix = "" if self.ok else f". {self.fix}"
-        return f"{mark}  {escape(f'{self.what}: {self.seen}{fix}')}"
+        said = f"{self.what}: {self.seen}"
+        return f"{mark}  {escape(said if self.ok else f'{sentence(said)} {self.fix}')}"
 
 
 def examine(home: Path) -> list[Finding]:
@@ -65,7 +66,7 @@ def examine(home: Path) -> list[Finding]:
         _cores(),
         _checked("home", str(home), require_place, "home", home),
         _checked("temporary folder", tempfile.gettempdir(), require_temporary_folder),
-        _checked("port 8000", "free", require_port, 8000),
+        _port(),
     ]
 
 
@@ -179,6 +180,16 @@ def _memory() -> Finding:
 def _cores() -> Finding:
     cores = len(os.sched_getaffinity(0))
     return Finding(what="CPU cores", seen=str(cores), ok=cores >= 2, fix="Give it two cores.")
+
+
+# A note that fails nothing: the page can have any other port.
+def _port() -> Finding:
+    seen = "free"
+    try:
+        require_port(_PORT)
+    except EnvironmentRefused as error:
+        seen = f"{sentence(error.was)} {error.fix}"
+    return Finding(what=f"port {_PORT}", seen=seen, ok=True)
 
 
 def _checked(what: str, seen: str, check: Callable[..., None], *arguments: Any) -> Finding:

@@ -19,7 +19,20 @@ __all__ = [
     "StaleEpoch",
     "UnsafeSetup",
     "UsageError",
+    "sentence",
 ]
+
+
+def sentence(text: str) -> str:
+    """Return `text` with one full stop at its end, whether or not it had one.
+
+    Examples
+    --------
+    >>> sentence("it is locked"), sentence("It is locked."), sentence("Why?")
+    ('it is locked.', 'It is locked.', 'Why?')
+    """
+    said = text.rstrip()
+    return said if said.endswith((".", "!", "?")) else f"{said}."
 
 
 class DexmlError(Exception):
@@ -48,8 +61,13 @@ class DexmlError(Exception):
         self.subject, self.rule, self.was, self.fix = subject, rule, str(was), fix
         super().__init__(subject, rule, self.was, fix)
 
+    @property
+    def problem(self) -> str:
+        """What is wrong, as a sentence."""
+        return sentence(f"{self.subject} {self.rule}, was {self.was}")
+
     def __str__(self) -> str:
-        return f"{self.subject} {self.rule}, was {self.was}. {self.fix}"
+        return f"{self.problem} {self.fix}"
 
 
 class UsageError(DexmlError):

@@ -14,12 +14,37 @@ from markupsafe import Markup
 
 from dexml.errors import UsageError
 
-__all__ = ["render_report", "share_of_the_way"]
+__all__ = ["render_report"]
 
 _FOLDER = "dexml.dashboard"  # only its files are read: page and report share one style
 _SCORES = ("accuracy", "log_loss", "base_rate", "n", "rule", "rule_accuracy", "rule_log_loss")
 _NUMBERS = ("equity", "seconds", "peak_rss_mb", "orders", "fills", "decisions")
 _MAX_POINTS = 600
+_EVIDENCE = (
+    ("bars", "bars", "{:,}", "closed bars of the backtest, none of them seen in training"),
+    ("orders", "orders", "{:,}", "trades that were worth their costs"),
+    ("return", "total_return", "{:+z.2%}", "growth of the traded book, after all costs"),
+    (
+        "buy and hold",
+        "buy_and_hold_return",
+        "{:+z.2%}",
+        "growth of the same cash, spent equally at the first bar and kept, after its entry fee",
+    ),
+    (
+        "Sharpe ratio",
+        "sharpe",
+        "{:z.2f}",
+        "mean return of a bar over its standard deviation, scaled to a year",
+    ),
+    (
+        "deflated probability",
+        "deflated_sharpe_probability",
+        "{:.3f}",
+        "that the true Sharpe ratio is above what luck gives the best of as many trials; evidence "
+        "begins at 0.95",
+    ),
+    ("trials", "n_trials", "{:,}", "configurations tried on these data so far, this one included"),
+)
 
 
 def render_report(result: Mapping[str, Any]) -> str:
@@ -29,10 +54,13 @@ def render_report(result: Mapping[str, Any]) -> str:
     ----------
     result : mapping
         The JSON result of `dexml demo`: `run`, `seed`, `verdict`, `targets.{name}.{accuracy,
-        log_loss, base_rate, n, degraded, rule, rule_accuracy, rule_log_loss, bayes_accuracy}`,
-        `ensemble` (same fields), `decisions`, `declined` (by reason), `orders`, `fills`, `equity`,
-        `curve.{at, equity, buy_and_hold}`, `stages` (name, seconds, peak_rss_mb), `seconds`,
-        `peak_rss_mb`, `config`. What is absent is shown as a dash, never as a number.
+        log_loss, base_rate, n, degraded, rule, rule_accuracy, rule_log_loss, bayes_accuracy,
+        edge_reached}`, `ensemble` (same fields), `strategy.{bars, orders, total_return,
+        buy_and_hold_return}` and `significance.{sharpe, deflated_sharpe_probability, n_trials}`
+        of the backtest that the verdict rests on, `decisions`, `declined` (by reason), `orders`,
+        `fills`, `equity`, `curve.{at, equity, buy_and_hold}`, `stages` (name, seconds,
+        peak_rss_mb), `seconds`, `peak_rss_mb`, `config`. What is absent is shown as a dash, never
+        as a number.
 
     Returns
     -------
@@ -69,8 +97,9 @@ def _context(result: Mapping[str, Any]) -> dict[str, Any]:
         "run": result["run"],
         "seed": result.get("seed", "not given"),
         "verdict": result.get("verdict") or "No verdict was reached.",
-        "growth": _growth(worth),
-        "hold_growth": _growth(hold),
+        "evidence": _evidence(result.get("strategy") or {}, result.get("significance") or {}),
+        "growth": _growth(worth, worth),
+        "hold_growth": _growth(hold, worth),
         "has_hold": any(value is not None for value in hold),
         "drawdown": _drawdown(worth),
         "targets": _targets(result),
@@ -90,9 +119,25 @@ def _column(curve: Mapping[str, Any], name: str) -> list[float | None]:
     return [_number(value) for value in curve.get(name) or ()]
 
 
-def _growth(worth: Sequence[float | None]) -> float | None:
+# Buy and hold grows from the same cash as the book: its first worth has already paid the fee.
+def _growth(worth: Sequence[float | None], from_: Sequence[float | None]) -> float | None:
     known = [value for value in worth if value is not None]
-    return known[-1] / known[0] - 1 if known else None
+    start = next((value for value in from_ if value is not None), None)
+    return known[-1] / start - 1 if known and start else None
+
+
+def _evidence(
+    strategy: Mapping[str, Any], significance: Mapping[str, Any]
+) -> list[tuple[str, str | None, str]]:
+    """Return term, figure and meaning of what the verdict rests on; none if nothing was traded."""
+    if not strategy:
+        return []
+    figures = {**strategy, **significance}
+    rows = []
+    for term, name, form, meaning in _EVIDENCE:
+        value = figures.get(name)
+        rows.append((term, None if value is None else form.format(value), meaning))
+    return rows
 
 
 def _drawdown(worth: Sequence[float | None]) -> float | None:
@@ -135,25 +180,6 @@ def _bars(counts: Mapping[str, int]) -> list[dict[str, Any]]:
     return [{"reason": name, "n": float(n), "width": 100 * n / most} for name, n in ordered]
 
 
-def share_of_the_way(
-    base: float | None, reached: float | None, limit: float | None
-) -> float | None:
-    """Return how much of what could be known beyond the base rate is known.
-
-    None where something is missing or the limit is within 0.005 of the base rate.
-
-    Examples
-    --------
-    >>> round(share_of_the_way(0.50, 0.66, 0.70), 2)
-    0.8
-    >>> share_of_the_way(0.50, 0.52, None) is None
-    True
-    """
-    if base is None or reached is None or limit is None or limit - base <= 0.005:
-        return None
-    return (reached - base) / (limit - base)
-
-
 def _targets(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     scores = dict(result.get("targets") or {})
     if result.get("ensemble"):
@@ -168,10 +194,7 @@ def _targets(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _target(name: str, scores: Mapping[str, Any]) -> dict[str, Any]:
-    row = {score: scores.get(score) for score in (*_SCORES, "bayes_accuracy")}
-    row["share"] = scores.get("edge_reached")  # against the true probabilities, where it is known
-    if row["share"] is None:
-        row["share"] = share_of_the_way(row["base_rate"], row["accuracy"], row["bayes_accuracy"])
+    row = {score: scores.get(score) for score in (*_SCORES, "bayes_accuracy", "edge_reached")}
     row["degraded"] = bool(scores.get("degraded")) or row["accuracy"] is None
     return {"name": name} | row
 

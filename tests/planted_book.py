@@ -93,6 +93,7 @@ def model_rows() -> Rows:
     for target, (accuracy, log_loss, base, bayes, rule, rule_accuracy) in scores.items():
         found = {"accuracy": accuracy, "log_loss": log_loss, "base_rate": base, "n": 4_310}
         found |= {"bayes_accuracy": bayes, "bayes_log_loss": log_loss - 0.02}
+        found |= {"edge_reached": 0.705}
         found |= {"rule": rule, "rule_accuracy": rule_accuracy, "rule_log_loss": log_loss + 0.03}
         rows.append({"target": target, "digest": f"{target}0a1b2c3d", "status": "champion"})
         rows[-1]["manifest"] = json.dumps({"scores": found})

@@ -2,15 +2,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from dexml.clock import SystemClock
+from dexml.costs import CostConfig
+from dexml.data.store import Store
+from dexml.domain import Bars, Timeframe
 from dexml.errors import ActorNotReady, UnsafeSetup
-from serve_app import ActorBackend, ServeArgs, application, http_options
+from dexml.ledger import Ledger
+from dexml.records import encode
+from dexml.state import KernelConfig
+from dexml.system import initial_state
+from serve_app import ActorBackend, ServeArgs, _hold, application, http_options
 from tests import planted_book as book
+from tests.recorded_run import hourly
 
 READ, READ_RECORD, _, _ = book.tokens()
 ARGS = ServeArgs(run="r1", database_url="-", instruments=book.NAMES, simulated=True)
@@ -36,6 +46,25 @@ def test_a_name_that_no_actor_has_is_not_ready_rather_than_a_bug() -> None:
     backend = ActorBackend(ARGS, nobody, book.BookLedger(), SystemClock())
     with pytest.raises(ActorNotReady, match="actor risk must answer view within 3 s"):
         backend.risk()
+
+
+@pytest.mark.parametrize("fee_bps", [5, 100])
+def test_buy_and_hold_pays_the_pool_fee_of_the_run(tmp_path: Path, fee_bps: int) -> None:
+    frame = hourly(3).set_index("timestamp").shift(freq="h")
+    bars = Bars.from_frame("BTC/USDT", Timeframe.H1, frame)
+    Store(tmp_path / "store").append_bars("binance", bars)
+    config = KernelConfig(costs=CostConfig(pool_fee_bps=fee_bps))
+    state = initial_state("r1", config, ("BTC/USDT",), Decimal(10_000))
+    at = [one.to_pydatetime() for one in frame.index]
+    place = {"storage_uri": str(tmp_path / "store"), "venues": ("binance",)}
+    args = ServeArgs(run="r1", database_url="-", instruments=("BTC/USDT",), **place)
+    with Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}") as ledger:
+        ledger.start_run("r1", at[0], {"initial_state": encode(state)}, 0)
+        hold = _hold(args, ledger)
+        assert hold is not None
+        kept = 10_000 * (1 - fee_bps / 10_000)
+        grown = frame["close"] / frame["close"].iloc[0]
+        assert hold(at, 10_000.0) == pytest.approx(list(kept * grown))
 
 
 class StandIn:

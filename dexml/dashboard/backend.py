@@ -65,7 +65,7 @@ class Backend(Protocol):
         ...
 
     def buy_and_hold(self, at: Sequence[datetime], start: float) -> Sequence[float | None]:
-        """Return what `start` would be worth at each instant, spread equally and never traded."""
+        """Return the worth of `start`, spent equally at the first instant, after its entry fee."""
         ...
 
     def health(self) -> Mapping[str, str | None]:

@@ -24,15 +24,15 @@ const svg = (tag, attributes, ...children) => make("http://www.w3.org/2000/svg",
 const show = (id, ...children) => byId(id).replaceChildren(...children);
 const nothing = (text) => h("p", { class: "quiet" }, text);
 
-// numbers as text; what is not known is a dash
+// numbers as text; what is not known is a dash, and what rounds to zero has no sign
 const known = (value) => value !== null && value !== undefined && value !== "" && Number.isFinite(Number(value));
 const fixed = (value, digits) => known(value)
-  ? Number(value).toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }) : "–";
+  ? (Number(Number(value).toFixed(digits)) + 0).toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }) : "–";
 const percent = (value, digits = 1) => known(value) ? fixed(100 * value, digits) + "%" : "–";
-const signed = (value, digits = 2) => known(value) ? (value > 0 ? "+" : "") + percent(value, digits) : "–";
+const signed = (value, digits = 2) => (known(value) && (100 * value).toFixed(digits) > 0 ? "+" : "") + percent(value, digits);
 const price = (value) => fixed(value, Math.abs(value) >= 1000 ? 0 : Math.abs(value) >= 1 ? 2 : 5);
 const when = (value) => value ? String(value).slice(5, 16).replace("T", " ") : "–";
-const tone = (value) => !known(value) || Number(value) === 0 ? "" : value > 0 ? "up-text" : "down-text";
+const tone = (value) => !known(value) || Number((100 * value).toFixed(2)) === 0 ? "" : value > 0 ? "up-text" : "down-text";
 const clip = (value, low, high) => Math.min(high, Math.max(low, value));
 
 async function get(path) {
@@ -125,18 +125,12 @@ function drawModels(rows) {
   const all = rows.flatMap((row) => [row.base_rate, row.reached.accuracy, row.reachable.accuracy, row.rule.accuracy]).filter(known);
   const low = Math.min(0.5, ...all), high = Math.max(0.6, ...all);
   const head = h("tr", {}, h("th", {}, "target"), h("th", { class: "wide-only" }, ""), h("th", { class: "n" }, "base"),
-    h("th", { class: "n" }, "rule"), h("th", { class: "n" }, "reached"), h("th", { class: "n" }, "reachable"), h("th", { class: "n wide-only" }, "of the way"),
+    h("th", { class: "n" }, "rule"), h("th", { class: "n" }, "reached"), h("th", { class: "n" }, "reachable"), h("th", { class: "n wide-only" }, "edge reached"),
     h("th", { class: "n wide-only" }, "log-loss"), h("th", { class: "n wide-only" }, "rows"), h("th", { class: "wide-only" }, "version"));
   const first = (row) => row.target === "ensemble" ? 0 : 1;
   const sorted = [...rows].sort((a, b) => first(a) - first(b));
   show("models", h("div", { class: "scroll-x" }, h("table", {}, h("thead", {}, head),
     h("tbody", {}, ...sorted.flatMap((row) => modelRows(row, low, high))))));
-}
-
-function ofTheWay(row) { // how much of what could be known beyond the base rate is known
-  const { base_rate: base, reached: { accuracy }, reachable: { accuracy: limit } } = row;
-  if (known(row.edge_reached)) return row.edge_reached;
-  return [base, accuracy, limit].every(known) && limit - base > 0.005 ? (accuracy - base) / (limit - base) : null;
 }
 
 function modelRows(row, low, high) {
@@ -146,12 +140,22 @@ function modelRows(row, low, high) {
     h("td", { class: "gauge wide-only" }, row.degraded ? h("span", { class: "quiet" }, "degraded: its inputs are missing") : gauge(row, low, high)),
     cell(percent(row.base_rate)), cell(percent(row.rule.accuracy)),
     h("td", { class: "n" }, row.degraded ? h("span", { class: "quiet" }, "degraded") : h("b", {}, percent(row.reached.accuracy))),
-    cell(percent(row.reachable.accuracy)), h("td", { class: "n wide-only" }, percent(ofTheWay(row), 0)),
+    cell(percent(row.reachable.accuracy)), h("td", { class: "n wide-only" }, percent(row.edge_reached, 0)),
     h("td", { class: "n wide-only" }, fixed(row.reached.log_loss, 4)), h("td", { class: "n wide-only" }, fixed(row.n, 0)),
     h("td", { class: "wide-only quiet" }, String(row.status || "") + " " + String(row.digest || "").slice(0, 10))), ...small];
 }
 
 const table = (head, rows) => h("div", { class: "scroll" }, h("table", {}, h("thead", {}, head), h("tbody", {}, ...rows)));
+
+function endAtARow(id) { // a box that scrolls shows whole rows, however high they are at this width
+  const box = byId(id).querySelector(".scroll");
+  if (!box) return;
+  box.style.maxHeight = "";
+  const top = box.getBoundingClientRect().top - box.scrollTop;
+  const ends = [...box.querySelectorAll("tbody tr, .event")].map((row) => row.getBoundingClientRect().bottom - top);
+  const whole = ends.filter((end) => end <= box.clientHeight + 0.5).at(-1);
+  if (whole && box.scrollHeight > box.clientHeight) box.style.maxHeight = Math.ceil(whole) + "px";
+}
 
 function drawPositions(rows) {
   if (!rows.length) return show("positions", nothing("All cash. Entering needs an edge over the round trip's cost."));
@@ -160,9 +164,11 @@ function drawPositions(rows) {
   show("positions", table(head, rows.map((row) => h("tr", {}, h("td", {}, row.instrument),
     h("td", { class: "n wide-only" }, fixed(row.quantity, 5)), h("td", { class: "n" }, percent(row.weight, 0)),
     h("td", { class: "n" }, price(row.entry_price)), h("td", { class: "n" }, price(row.stop)), h("td", { class: "n" }, price(row.take_profit))))));
+  endAtARow("positions");
 }
 
-function drawDecisions(rows) {
+function drawDecisions(rows, n) {
+  byId("shown").textContent = rows.length ? `${fixed(Math.min(rows.length, 60), 0)} newest of ${fixed(n, 0)}` : "";
   if (!rows.length) return show("decisions", nothing("Nothing decided yet: decisions are made when a bar closes."));
   const head = h("tr", {}, h("th", {}, "UTC"), h("th", {}, "instrument"), h("th", { class: "n" }, "p up"),
     h("th", { class: "n wide-only" }, "cost"), h("th", { class: "n" }, "net edge"), h("th", {}, "decision"));
@@ -171,6 +177,7 @@ function drawDecisions(rows) {
     h("td", {}, row.instrument), h("td", { class: "n" }, fixed(row.probability, 3)),
     h("td", { class: "n wide-only" }, percent(row.cost, 2)), h("td", { class: "n " + tone(row.net_edge) }, signed(row.net_edge)),
     h("td", {}, row.action + " ", h("span", { class: "quiet reason" }, row.reason))))));
+  endAtARow("decisions");
 }
 
 function drawAlerts(rows) {
@@ -178,6 +185,7 @@ function drawAlerts(rows) {
   show("alerts", h("div", { class: "scroll" }, ...rows.slice(-30).reverse().map((row) => h("div", { class: "event" },
     h("i", { class: "dot " + row.severity, title: row.severity }), h("b", {}, row.subject), " " + row.text + " ",
     h("span", { class: "quiet" }, when(row.at))))));
+  endAtARow("alerts");
 }
 
 function drawHealth(rows) {
@@ -196,7 +204,7 @@ async function refresh() {
     part(Promise.all([book, risk, trades, decisions]), ([b, r, t, d]) => drawTiles(b, r, t, d)),
     part(book, (b) => { drawCurve(b.curve); drawPositions(b.positions); setClock(b.curve.at.at(-1)); }),
     part(risk, drawRisk),
-    part(decisions, (d) => drawDecisions(d.decisions)),
+    part(decisions, (d) => drawDecisions(d.decisions, d.n)),
     part(get("models"), (m) => drawModels(m.models)),
     part(get("alerts"), (a) => drawAlerts(a.alerts)),
     part(get("health"), (s) => drawHealth(s.components)),

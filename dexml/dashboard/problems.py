@@ -12,7 +12,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from dexml.access import AccessDenied, ScopeMissing
-from dexml.errors import ActorNotReady, ConfigError, DataError, DexmlError, LedgerError, UsageError
+from dexml.errors import (
+    ActorNotReady,
+    ConfigError,
+    DataError,
+    DexmlError,
+    LedgerError,
+    UsageError,
+    sentence,
+)
 
 __all__ = ["NotFound", "add_problem_handlers", "problem"]
 
@@ -88,8 +96,7 @@ def _dexml_error(request: Request, error: Exception) -> Response:
         return _unexpected(request, error)
     kind = next(kind for kind, _ in _STATUS if isinstance(error, kind))
     title = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).capitalize()
-    detail = f"{error.subject} {error.rule}, was {error.was}."
-    return problem(status, title, detail, error.fix, _request_id(request))
+    return problem(status, title, error.problem, error.fix, _request_id(request))
 
 
 def _http_error(request: Request, error: Exception) -> Response:
@@ -105,7 +112,7 @@ def _validation_error(request: Request, error: Exception) -> Response:
         raise error
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    detail = f"{where}: {first['msg']}."
+    detail = sentence(f"{where}: {first['msg']}")
     return problem(422, "Invalid request", detail, "Change that field.", _request_id(request))
 
 

@@ -96,7 +96,7 @@ def portfolio(
     equity : sequence of mapping
         One row for each close: at, equity.
     hold : sequence of float or None
-        Worth of the untraded basket at the same instants; None where it is not known.
+        Worth of buy and hold at the same instants, as `hold_curve`; None where it is not known.
     """
     worth = [float(row["equity"]) for row in equity]
     rows = thinned(len(equity))
@@ -105,8 +105,8 @@ def portfolio(
         "instruments": list(instruments),
         "equity": risk.get("equity"),
         "cash": risk.get("cash"),
-        "return": _growth(worth),
-        "buy_and_hold_return": _growth(hold),
+        "return": _growth(worth, worth),
+        "buy_and_hold_return": _growth(hold, worth),
         "positions": [{"instrument": name} | dict(positions[name]) for name in sorted(positions)],
         "curve": {
             "at": [equity[row]["at"] for row in rows],
@@ -123,9 +123,9 @@ def _positions(risk: Row) -> dict[str, Row]:
     return {row["instrument"]: row for row in held}
 
 
-def _growth(worth: Sequence[float | None]) -> float | None:
+def _growth(worth: Sequence[float | None], from_: Sequence[float]) -> float | None:
     known = [value for value in worth if value is not None]
-    return known[-1] / known[0] - 1 if known else None
+    return known[-1] / from_[0] - 1 if known and from_ else None
 
 
 def thinned(n_rows: int, at_most: int = MAX_POINTS) -> list[int]:
@@ -144,9 +144,9 @@ def thinned(n_rows: int, at_most: int = MAX_POINTS) -> list[int]:
 
 
 def hold_curve(
-    bars: Mapping[str, Bars], at: Sequence[datetime], start: float
+    bars: Mapping[str, Bars], at: Sequence[datetime], start: float, fee_bps: float
 ) -> list[float | None]:
-    """Return what `start`, spread equally over `bars` at the first instant, is worth later.
+    """Return what `start`, spent equally on `bars` at the first instant, is worth later.
 
     Parameters
     ----------
@@ -155,12 +155,15 @@ def hold_curve(
     at : sequence of datetime, length n
         Increasing.
     start : float
-        Worth at the first instant, quote currency.
+        Cash at the first instant, quote currency.
+    fee_bps : float
+        What the pool keeps of it, basis points; nothing is sold, so it is paid once.
 
     Returns
     -------
     list of float or None, length n
-        None throughout unless every instrument has a price at the first instant. No costs.
+        After the entry fee, from the first instant on; None throughout unless every instrument has
+        a price then.
     """
     stamps = np.array([to_datetime64(moment) for moment in at], dtype="datetime64[ns]")
     total = np.zeros(len(stamps))
@@ -170,7 +173,8 @@ def hold_curve(
             return [None] * len(at)
         closes = held.close[rows]
         total += closes / closes[0]
-    return [float(value) for value in start * total / len(bars)] if bars else [None] * len(at)
+    kept = start * (1 - fee_bps / 10_000)
+    return [float(value) for value in kept * total / len(bars)] if bars else [None] * len(at)
 
 
 def model_row(row: Row) -> dict[str, Any]:

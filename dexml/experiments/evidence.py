@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,13 @@ from scipy.stats import kurtosis, skew
 from dexml.domain import Bars, Target, to_datetime64
 from dexml.experiments.backtest import BacktestReport, backtest
 from dexml.experiments.identity import configuration_digest
-from dexml.experiments.scoring import ensemble_scores, forecast_verdict, rule_for, target_scores
+from dexml.experiments.scoring import (
+    edge_reached,
+    ensemble_scores,
+    forecast_verdict,
+    rule_for,
+    target_scores,
+)
 from dexml.experiments.trials import TrialCount, count_trials
 from dexml.models.suite import ENSEMBLE
 from dexml.state import KernelConfig
@@ -22,6 +29,7 @@ from dexml.validation.significance import deflated_sharpe_ratio, forecast_skill
 
 __all__ = ["Judged", "judge_forecasts"]
 
+_START = Decimal(10_000)  # cash of a backtest, in the quote currency
 PBO_LEAST = 10  # configurations below which the probability of overfitting means nothing
 
 
@@ -106,7 +114,8 @@ def _target(target: Target, forecasts: pd.DataFrame, truth: pd.DataFrame | None)
     rows = _indexed(forecasts)
     rate = float(rows["train_rate"].iloc[0])  # known before the first row that is judged
     scores = target_scores(rows["y"], rows["p"], rows["rule"], rate)
-    scores |= {"rule": rule_for(target), "bayes_accuracy": None, "skill": None, "skill_t": None}
+    scores |= {"rule": rule_for(target), "skill": None, "skill_t": None}
+    scores |= {"bayes_accuracy": None, "edge_reached": None}
     known = rows[rows["y"].notna() & rows["p"].notna()]
     if len(known):
         closed_at = known.index.get_level_values("closed_at")
@@ -115,6 +124,9 @@ def _target(target: Target, forecasts: pd.DataFrame, truth: pd.DataFrame | None)
     p = _truth(truth, target, rows)
     if p is not None:
         scores["bayes_accuracy"] = float(p.where(p > 0.5, 1 - p).mean())
+        if len(known):
+            said, true = known["p"].to_numpy(), p.reindex(known.index).to_numpy()
+            scores["edge_reached"] = edge_reached(said, true)
     return scores
 
 
@@ -146,18 +158,19 @@ def _traded(judged: Judged) -> BacktestReport:
     }
     sampled = next(iter(judged.bars.values())).timeframe
     config = replace(judged.kernel, timeframe=sampled)
-    return backtest(bars, signals, config, until=last.to_pydatetime())
+    return backtest(bars, signals, config, start_cash=_START, until=last.to_pydatetime())
 
 
 def _strategy(tested: BacktestReport) -> dict[str, Any]:
-    held = tested.buy_and_hold.reindex(tested.equity.index)
+    held = float(tested.buy_and_hold.loc[tested.equity.index[-1]])  # its entry fee is paid
     return {
         **tested.metrics,
         "orders": len(tested.orders),
         "fills": len(tested.fills),
         "decisions": len(tested.decisions),
         "declined": tested.declined,
-        "buy_and_hold_return": float(held.iloc[-1] / held.iloc[0] - 1),
+        "buy_and_hold_return": held / float(_START) - 1,
+        "bars": len(tested.equity),
     }
 
 

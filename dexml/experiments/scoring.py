@@ -12,7 +12,7 @@ from dexml.domain import Floats, Target
 from dexml.validation.metrics import accuracy, clustered_standard_error, log_loss
 from dexml.validation.significance import forecast_skill
 
-__all__ = ["ensemble_scores", "forecast_verdict", "target_scores"]
+__all__ = ["edge_reached", "ensemble_scores", "forecast_verdict", "target_scores"]
 
 SKILL_T = 3.0  # one-sided error about 0.1%: the table judges several targets at once
 
@@ -61,8 +61,7 @@ def ensemble_scores(
 ) -> dict[str, Any]:
     """Score the ensemble, and where the true probabilities are known, its way to the best possible.
 
-    `edge_reached` is the expected accuracy under the true probabilities, as a share of the way from
-    the base rate to the Bayes accuracy, so that luck with the labels plays no part.
+    The latter is `edge_reached`, defined by the function of that name.
     """
     known = (labels.notna() & forecast.notna()).to_numpy()
     y, p = labels.to_numpy()[known], forecast.to_numpy()[known]
@@ -89,16 +88,45 @@ def ensemble_scores(
 
 
 def _beside_the_best(p: Floats, truth: Floats) -> dict[str, float | None]:
-    best = float(np.maximum(truth, 1 - truth).mean())
-    constant = float(max(truth.mean(), 1 - truth.mean()))
-    reached = float(np.where(p > 0.5, truth, 1 - truth).mean())
     entropy = -(truth * np.log(truth) + (1 - truth) * np.log(1 - truth))
-    way = best - constant
     return {
-        "bayes_accuracy": best,
+        "bayes_accuracy": float(np.maximum(truth, 1 - truth).mean()),
         "bayes_log_loss": float(entropy.mean()),
-        "edge_reached": (reached - constant) / way if way > 1e-9 else None,
+        "edge_reached": edge_reached(p, truth),
     }
+
+
+def edge_reached(p: Floats, truth: Floats) -> float | None:
+    """Return how much of what can be known beyond the better constant is known.
+
+    Parameters
+    ----------
+    p, truth : array of shape (n_rows,)
+        Forecast and true probabilities, none of them NaN.
+
+    Returns
+    -------
+    float or None
+        1 for a forecast that is always on the likelier side, 0 for the better constant; None where
+        the constant is as good as the truth.
+
+    Notes
+    -----
+    (E[accuracy of p] - E[accuracy of the constant]) / (E[accuracy of truth] - E[accuracy of the
+    constant]), each expected under `truth`, so that luck with the labels plays no part; the same
+    share of accuracies that were counted on labels holds that luck and differs.
+
+    Examples
+    --------
+    >>> truth = np.array([0.8, 0.4, 0.7, 0.3])
+    >>> round(edge_reached(np.array([0.9, 0.6, 0.6, 0.1]), truth), 3)
+    0.667
+    """
+    best = np.maximum(truth, 1 - truth).mean()
+    constant = max(truth.mean(), 1 - truth.mean())
+    way = best - constant
+    reached = np.where(p > 0.5, truth, 1 - truth).mean()
+    return float((reached - constant) / way) if way > 1e-9 else None
 
 
 def forecast_verdict(scores: Mapping[str, Any], strategy: Mapping[str, Any]) -> tuple[bool, str]:
@@ -113,7 +141,7 @@ def forecast_verdict(scores: Mapping[str, Any], strategy: Mapping[str, Any]) -> 
     paid = probability is not None and probability >= 0.95 and strategy["total_return"] > 0
     verb = "beat" if skilled else "do not beat"
     said = f"forecasts {verb} the base rate (t = {scores['skill_t']:.1f})"
-    earned = f"trading them returned {strategy['total_return']:+.1%} after costs"
+    earned = f"trading them returned {strategy['total_return']:+z.1%} after costs"
     if not strategy["orders"]:
         earned = "no trade was worth its costs"
     if skilled and paid:

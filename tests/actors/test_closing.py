@@ -94,3 +94,18 @@ def test_an_address_that_is_gone_by_now_says_so(
     gone = _lines(80, tmp_path / "b", monkeypatch, keep=False)
     assert not any("--keep" in line for line in kept)
     assert "--keep" in gone[-1]
+
+
+def test_buy_and_hold_and_memory_say_what_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = " ".join(" ".join(_lines(80, tmp_path, monkeypatch)).split())
+    assert "(buy and hold after its entry fee -3.0%)" in said
+    assert "buy and hold after its entry fee 9,988.10." in said
+    assert "3,201 MB at most, shared pages counted once." in said
+
+
+def test_a_return_that_rounds_to_nothing_is_not_minus_nothing() -> None:
+    result = _result()
+    result["strategy"]["total_return"] = -1e-6
+    assert "+0.0% after costs" in closing._tested(result)

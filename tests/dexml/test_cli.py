@@ -119,6 +119,13 @@ def test_config_show_tells_who_gave_each_value_and_hides_passwords(
     nothing_left(empty)
 
 
+def test_config_show_shows_the_home_of_the_command_line(dexml: Dexml, empty: Path) -> None:
+    said = dexml("config", "show", "--json", "--home", "elsewhere")
+    shown = said.last_line()
+    assert (shown["settings"]["home"], shown["sources"]["home"]) == ("elsewhere", "--home")
+    nothing_left(empty)
+
+
 def test_a_reader_that_leaves_early_is_no_error(empty: Path) -> None:
     command = f"{sys.executable} -m dexml.cli config show | head -1; exit ${{PIPESTATUS[0]}}"
     ended = subprocess.run(

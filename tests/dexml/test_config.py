@@ -126,3 +126,12 @@ def test_what_is_in_force_covers_every_field_of_every_section() -> None:
     for section in ("costs", "policy", "sizing", "exits", "limits"):
         fields = dataclasses.fields(Settings.model_fields[section].annotation)  # type: ignore[arg-type]
         assert {f"{section}.{field.name}" for field in fields} <= names
+
+
+def test_a_home_on_the_command_line_overrules_file_and_environment(tmp_path: Path) -> None:
+    path = _file(tmp_path, 'home = "/from/file"')
+    given = in_force(path, {"DEXML_HOME": "/from/environment"}, tmp_path / "mine")
+    home = next(one for one in given if one.name == "home")
+    assert (home.value, home.source) == (str(tmp_path / "mine"), "--home")
+    home = next(one for one in in_force(path, {}) if one.name == "home")
+    assert (home.value, home.source) == ("/from/file", str(path))

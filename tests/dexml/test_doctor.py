@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import socket
 from pathlib import Path
 
@@ -35,6 +36,24 @@ def test_a_free_port_and_any_port_pass_and_a_taken_one_does_not() -> None:
         taken.listen()
         with pytest.raises(EnvironmentRefused, match=r"must be free, was taken\. Stop what uses"):
             require_port(taken.getsockname()[1])
+
+
+def test_a_taken_port_is_a_note_with_its_advice_and_fails_nothing(tmp_path: Path) -> None:
+    with socket.socket() as mine:
+        mine.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):  # if another has it, it is taken all the same
+            mine.bind(("127.0.0.1", 8000))
+            mine.listen()
+        port = next(one for one in examine(tmp_path) if one.what == "port 8000")
+    assert port.ok
+    assert port.seen == "taken. Stop what uses it, or give --port 0 for any free one."
+    assert ".." not in port.line()
+
+
+def test_a_line_has_one_full_stop_before_the_fix() -> None:
+    seen, fix = "must be whole, was no file.", "Write it again."
+    line = Finding(what="home", seen=seen, ok=False, fix=fix).line()
+    assert line.endswith("home: must be whole, was no file. Write it again.")
 
 
 def test_a_deep_temporary_folder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

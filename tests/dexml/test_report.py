@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dexml.errors import UsageError
-from dexml.report import render_report, share_of_the_way
+from dexml.report import render_report
 from tests import planted_book as book
 
 OUTSIDE = re.compile(r"""(?:src|href|action)\s*=|url\(|@import|<script|https?://""", re.IGNORECASE)
@@ -16,6 +16,7 @@ def result() -> dict[str, Any]:
     rows = book.equity_rows()
     direction = {"accuracy": 0.624, "log_loss": 0.652, "base_rate": 0.507, "n": 4310}
     direction |= {"bayes_accuracy": 0.668, "rule": "reversal", "rule_accuracy": 0.541}
+    direction |= {"edge_reached": 0.754}
     curve = {
         "at": [row["at"] for row in rows],
         "equity": [row["equity"] for row in rows],
@@ -49,7 +50,7 @@ def test_the_report_is_one_file_that_asks_nothing_of_anybody() -> None:
 def test_reached_reachable_and_base_rate_stand_side_by_side() -> None:
     html = render_report(result())
     row = html.split("<td>direction</td>")[1].split("</tr>")[0]
-    assert re.findall(r">([\d.]+%)<", row) == ["50.7%", "54.1%", "62.4%", "66.8%", "73%"]
+    assert re.findall(r">([\d.]+%)<", row) == ["50.7%", "54.1%", "62.4%", "66.8%", "75%"]
     assert "policy.min_edge" in html
     assert "61.2" in html
 
@@ -85,11 +86,56 @@ def test_a_result_without_a_run_is_refused() -> None:
         render_report({})
 
 
-@pytest.mark.parametrize(
-    ("base", "reached", "limit", "share"),
-    [(0.5, 0.7, 0.7, 1.0), (0.5, 0.5, 0.7, 0.0), (0.5, 0.45, 0.7, -0.25), (0.5, 0.5, 0.5, None)],
-)
-def test_the_share_of_the_way_is_linear_and_may_be_negative(
-    base: float, reached: float, limit: float, share: float | None
-) -> None:
-    assert share_of_the_way(base, reached, limit) == pytest.approx(share)
+def test_the_edge_has_one_definition_and_is_never_made_up_from_counted_accuracies() -> None:
+    html = render_report(result())
+    row = html.split("<td>ensemble</td>")[1].split("</tr>")[0]
+    assert re.findall(r">([\d.]+%)<", row) == ["51.0%", "66.1%", "70.0%"]
+    assert "expected under the market's true probabilities" in html
+
+
+def terms(html: str) -> dict[str, str]:
+    found = re.findall(
+        r'<th scope="row">(.+?)</th><td class="n"><b>(.+?)</b></td><td class="quiet">.{20,}', html
+    )
+    return dict(found)
+
+
+STRATEGY = {"bars": 720, "orders": 41, "total_return": 0.1234, "buy_and_hold_return": -0.03}
+SIGNIFICANCE = {"sharpe": 2.104, "deflated_sharpe_probability": 0.731, "n_trials": 3}
+
+
+def test_what_the_verdict_rests_on_stands_beside_it_with_its_meaning() -> None:
+    html = render_report(result() | {"strategy": STRATEGY, "significance": SIGNIFICANCE})
+    assert terms(html) == {
+        "bars": "720",
+        "orders": "41",
+        "return": "+12.34%",
+        "buy and hold": "-3.00%",
+        "Sharpe ratio": "2.10",
+        "deflated probability": "0.731",
+        "trials": "3",
+    }
+
+
+def test_a_book_that_never_moved_has_no_probability_and_no_minus_zero() -> None:
+    still = STRATEGY | {"orders": 0, "total_return": -1e-9}
+    unknown = SIGNIFICANCE | {"sharpe": 0.0, "deflated_sharpe_probability": None}
+    shown = terms(render_report(result() | {"strategy": still, "significance": unknown}))
+    assert shown["deflated probability"] == "\N{EN DASH}"
+    assert shown["return"] == "+0.00%"
+    assert terms(render_report(result() | {"strategy": None, "significance": unknown})) == {}
+
+
+def tiles(html: str) -> dict[str, str]:
+    found = re.findall(r'<div class="tile"><b>(.+?)</b><span>(.+?)</span>', html)
+    return {label: figure for figure, label in found}
+
+
+def test_buy_and_hold_has_paid_its_entry_fee() -> None:
+    at = ["2024-01-01T00:00:00+00:00", "2024-01-01T01:00:00+00:00"]
+    curve = {"at": at, "equity": [10_000.0, 9_999.9], "buy_and_hold": [9_995.0, 10_094.95]}
+    html = render_report(result() | {"curve": curve})
+    assert tiles(html)["live buy and hold"] == "0.95%"
+    assert tiles(html)["live return after costs"] == "0.00%"
+    assert "-0.00" not in html
+    assert "buy and hold, after its entry fee" in html

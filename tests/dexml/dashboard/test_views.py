@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dexml.dashboard.views import finite, hold_curve, model_row, thinned
+from dexml.dashboard.views import finite, hold_curve, model_row, portfolio, thinned
 from dexml.domain import Bars, Timeframe
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -33,13 +33,26 @@ def bars(name: str, closes: list[float]) -> Bars:
 def test_buy_and_hold_of_two_halves_is_the_mean_of_their_growths() -> None:
     basket = {"A/B": bars("A/B", [10, 20, 30]), "C/B": bars("C/B", [4, 4, 2])}
     at = [START, START + 90 * HOUR / 60, START + 2 * HOUR]
-    assert hold_curve(basket, at, 100.0) == pytest.approx([100.0, 150.0, 175.0])
+    assert hold_curve(basket, at, 100.0, fee_bps=0) == pytest.approx([100.0, 150.0, 175.0])
+
+
+def test_buy_and_hold_pays_the_fee_of_its_entry_and_its_return_is_of_the_cash_before() -> None:
+    basket = {"A/B": bars("A/B", [10, 20])}
+    worth = hold_curve(basket, [START, START + HOUR], 100.0, fee_bps=30)
+    assert worth == pytest.approx([99.7, 199.4])
+    rows = [
+        {"at": "2024-01-01T00:00Z", "equity": "100"},
+        {"at": "2024-01-01T01:00Z", "equity": "90"},
+    ]
+    body = portfolio({}, rows, worth, ("A/B",))
+    assert body["buy_and_hold_return"] == pytest.approx(0.994)
+    assert body["return"] == pytest.approx(-0.10)
 
 
 def test_buy_and_hold_is_unknown_when_an_instrument_has_no_price_at_the_start() -> None:
     basket = {"A/B": bars("A/B", [10, 20])}
-    assert hold_curve(basket, [START - HOUR, START], 100.0) == [None, None]
-    assert hold_curve({}, [START], 100.0) == [None]
+    assert hold_curve(basket, [START - HOUR, START], 100.0, 5) == [None, None]
+    assert hold_curve({}, [START], 100.0, 5) == [None]
 
 
 @given(st.integers(0, 5_000), st.integers(2, 600))

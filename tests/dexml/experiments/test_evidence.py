@@ -61,6 +61,33 @@ def test_the_truth_reaches_the_whole_edge_and_pays(market: PlantedMarket, tmp_pa
     assert set(result["targets"]) == {"direction"}
 
 
+def test_every_target_is_measured_by_the_same_share_of_the_edge(
+    market: PlantedMarket, tmp_path: Path
+) -> None:
+    truth = market.truth["direction"]
+    turned = truth.where(truth.rank() % 4 != 0, 1 - truth)  # the wrong side on every fourth row
+    result = _judge(market, _forecasts(market, turned, "direction", ENSEMBLE), tmp_path)
+    shares = [result["targets"]["direction"]["edge_reached"], result["ensemble"]["edge_reached"]]
+    assert shares[0] == pytest.approx(shares[1])
+    assert 0.2 < shares[0] < 0.8
+
+
+def test_buy_and_hold_is_the_growth_of_the_cash_after_its_entry_fee(
+    market: PlantedMarket, tmp_path: Path
+) -> None:
+    forecasts = _forecasts(market, market.truth["direction"], "direction", ENSEMBLE)
+    dear = KernelConfig(costs=CostConfig(pool_fee_bps=100))
+    held = _judge(market, forecasts, tmp_path, kernel=dear)["strategy"]["buy_and_hold_return"]
+    closes = [market.history.bars[name].close[300:] for name in INSTRUMENTS]
+    grown = np.mean([close[-1] / close[0] for close in closes])
+    assert held == pytest.approx(0.99 * grown - 1)
+
+
+def test_the_bars_of_the_backtest_are_counted(market: PlantedMarket, tmp_path: Path) -> None:
+    forecasts = _forecasts(market, market.truth["direction"], "direction", ENSEMBLE)
+    assert _judge(market, forecasts, tmp_path)["strategy"]["bars"] == 600
+
+
 def test_a_coin_has_no_edge_and_trades_nothing(market: PlantedMarket, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).normal(0, 1e-6, len(market.truth))
     coin = pd.Series(0.5 + noise, market.truth.index)
