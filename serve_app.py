@@ -198,7 +198,7 @@ def connect(args: ServeArgs) -> Backend:
 def _hold(args: ServeArgs, ledger: Ledger) -> Hold | None:
     if args.storage_uri is None or not args.venues:
         return None
-    from dexml.data.store import Store
+    from dexml.data.storage.store import Store
 
     store = Store(args.storage_uri)
 
@@ -222,7 +222,7 @@ def judge_of(args: ServeArgs) -> Judge | None:
     if args.storage_uri is None:
         return None
     from dexml.data.standing import standings
-    from dexml.data.store import Store
+    from dexml.data.storage.store import Store
 
     store = Store(args.storage_uri)
     return lambda at: [one.row() for one in standings(store, at, args.instruments)]

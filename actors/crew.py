@@ -18,7 +18,7 @@ from actors.supervisor import Member, Supervisor
 from actors.trainer import TrainerActor
 from dexml.costs import CostConfig
 from dexml.cycle import Timing
-from dexml.data.store import Store
+from dexml.data.storage.store import Store
 from dexml.domain import Bar, History, Timeframe
 from dexml.execution.paper import PaperBroker
 from dexml.ledger import Ledger

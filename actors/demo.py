@@ -29,8 +29,8 @@ from actors.stages import Stages
 from actors.verdict import Evidence, live, score
 from dexml.access import new_token
 from dexml.clock import SimulatedClock
-from dexml.data.rows import SETTLE_S
-from dexml.data.venues import VENUES
+from dexml.data.feeds.rows import SETTLE_S
+from dexml.data.feeds.venues import VENUES
 from dexml.doctor import require_place
 from dexml.domain import Bars, History, to_datetime
 from dexml.errors import EnvironmentRefused

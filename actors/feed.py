@@ -13,12 +13,12 @@ from dexml.errors import ActorNotReady
 
 if TYPE_CHECKING:
     from dexml.clock import Clock
-    from dexml.data.context import Context, ContextReport
-    from dexml.data.exchange import ExchangeFeed, FeedUpdate, Hole
-    from dexml.data.following import Following
-    from dexml.data.keeping import Keeper
-    from dexml.data.macro import MacroSource
-    from dexml.data.news import NewsSource
+    from dexml.data.feeds.exchange import ExchangeFeed, FeedUpdate, Hole
+    from dexml.data.feeds.following import Following
+    from dexml.data.feeds.keeping import Keeper
+    from dexml.data.sources.context import Context, ContextReport
+    from dexml.data.sources.macro import MacroSource
+    from dexml.data.sources.news import NewsSource
 
 __all__ = ["ContextActor", "FeedActor", "FeedReport"]
 
@@ -83,9 +83,9 @@ class FeedActor:
 
     def start(self, epoch: int) -> None:
         """Open the store and the driver, and recall the last bar of each instrument."""
-        from dexml.data.exchange import ExchangeFeed
-        from dexml.data.keeping import Keeper
-        from dexml.data.store import Store
+        from dexml.data.feeds.exchange import ExchangeFeed
+        from dexml.data.feeds.keeping import Keeper
+        from dexml.data.storage.store import Store
 
         self._end_following()
         if self._feed is not None:
@@ -116,8 +116,8 @@ class FeedActor:
             How often it is looked at.
         """
         from dexml.clock import SystemClock
-        from dexml.data.following import Following
-        from dexml.data.live import LiveFeed
+        from dexml.data.feeds.following import Following
+        from dexml.data.feeds.live import LiveFeed
 
         _, keeper = self._ready()
         self._end_following()
@@ -204,10 +204,10 @@ class ContextActor:
 
     def start(self, epoch: int) -> None:
         """Open the store and the sources, and recall what is stored."""
-        from dexml.data.context import Context
-        from dexml.data.macro import MacroFeed
-        from dexml.data.news import NewsFeed
-        from dexml.data.store import Store
+        from dexml.data.sources.context import Context
+        from dexml.data.sources.macro import MacroFeed
+        from dexml.data.sources.news import NewsFeed
+        from dexml.data.storage.store import Store
 
         news, series = self._more_news, self._more_series
         if self._news_url is not None:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from dexml.data.health import unwell
-from dexml.data.store import Store
+from dexml.data.storage.store import Store
 from dexml.domain import Bar, History, Signal, Timeframe, to_datetime64
 from dexml.errors import ActorNotReady, DataError
 from dexml.features.current import CurrentPanel

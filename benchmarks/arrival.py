@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import psutil
 
-from dexml.data.folders import write_durably
-from dexml.data.keeping import Keeper
-from dexml.data.rows import FeedUpdate
-from dexml.data.store import Store
+from dexml.data.feeds.keeping import Keeper
+from dexml.data.feeds.rows import FeedUpdate
+from dexml.data.storage.folders import write_durably
+from dexml.data.storage.store import Store
 from dexml.domain import PRICE_COLUMNS, Bars, Timeframe
 from dexml.experiments.sources import plant_market
 from dexml.features.current import CurrentPanel

@@ -17,11 +17,11 @@ from dexml.errors import UsageError
 
 if TYPE_CHECKING:
     from dexml.config import Settings
-    from dexml.data.backfill import BarsReport
-    from dexml.data.macro import MacroSource
-    from dexml.data.news import NewsSource
-    from dexml.data.store import Store
-    from dexml.data.trade_history import TradeHistory
+    from dexml.data.feeds.backfill import BarsReport
+    from dexml.data.feeds.trade_history import TradeHistory
+    from dexml.data.sources.macro import MacroSource
+    from dexml.data.sources.news import NewsSource
+    from dexml.data.storage.store import Store
 
 __all__ = ["BackfillOptions", "progress", "run_backfill"]
 
@@ -78,7 +78,7 @@ def run_backfill(
     UsageError
         If nothing was asked for, or an option breaks its rule.
     """
-    from dexml.data.store import Store
+    from dexml.data.storage.store import Store
 
     if not (options.exchange or options.news or options.newsapi or options.series):
         raise UsageError(
@@ -102,9 +102,9 @@ def run_backfill(
 def _bars(
     options: BackfillOptions, settings: Settings, store: Store, console: Console
 ) -> dict[str, BarsReport]:
-    from dexml.data.backfill import backfill_bars, windows
-    from dexml.data.exchange import ExchangeFeed
-    from dexml.data.trade_history import TradeHistory
+    from dexml.data.feeds.backfill import backfill_bars, windows
+    from dexml.data.feeds.exchange import ExchangeFeed
+    from dexml.data.feeds.trade_history import TradeHistory
 
     now = SystemClock().now()
     since = _instant("--since", options.since, None)
@@ -134,7 +134,7 @@ def _older_bars(
     reports: dict[str, BarsReport],
     console: Console,
 ) -> dict[str, BarsReport]:
-    from dexml.data.trade_backfill import add_from_trades, spans_to_build, without_stored
+    from dexml.data.feeds.trade_backfill import add_from_trades, spans_to_build, without_stored
 
     venue = options.exchange
     reports = {
@@ -164,9 +164,9 @@ def _instant(option: str, text: str, default: datetime | None) -> datetime:
 
 
 def _news(options: BackfillOptions, settings: Settings, env: Mapping[str, str]) -> list[NewsSource]:
-    from dexml.data.news import NewsFeed
-    from dexml.data.newsapi import ApiKey, NewsApiFeed
-    from dexml.data.scorers import scorer_named
+    from dexml.data.sources.news import NewsFeed
+    from dexml.data.sources.newsapi import ApiKey, NewsApiFeed
+    from dexml.data.sources.scorers import scorer_named
 
     tone = scorer_named(options.scorer)
     names = options.symbols or settings.data.instruments
@@ -180,9 +180,9 @@ def _news(options: BackfillOptions, settings: Settings, env: Mapping[str, str]) 
 
 
 def _series(options: BackfillOptions) -> list[MacroSource]:
-    from dexml.data.macro import MacroFeed
-    from dexml.data.series import SERIES
-    from dexml.data.yahoo import YahooFeed
+    from dexml.data.sources.macro import MacroFeed
+    from dexml.data.sources.series import SERIES
+    from dexml.data.sources.yahoo import YahooFeed
 
     at_yahoo = [name for name in options.series if name in SERIES and SERIES[name].symbol]
     others = [name for name in options.series if name not in at_yahoo]
@@ -201,7 +201,7 @@ def _context(
     failed: dict[str, str],
     console: Console,
 ) -> dict[str, Any]:
-    from dexml.data.context import Context
+    from dexml.data.sources.context import Context
 
     if not news and not series:
         return {"news": 0, "macro": 0}

@@ -16,7 +16,7 @@ from dexml.terminal import screen
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from dexml.data.imports import FileReport
+    from dexml.data.recorded.imports import FileReport
 
 __all__ = ["add_data_commands"]
 
@@ -49,9 +49,9 @@ def import_(
     """Take recorded bars, headlines and series into the store; say what was not understood."""
     from dexml.cli_backfill import progress
     from dexml.clock import SystemClock
-    from dexml.data.importing import ImportOptions, files_under, import_files
-    from dexml.data.scorers import scorer_named
-    from dexml.data.store import Store
+    from dexml.data.recorded.importing import ImportOptions, files_under, import_files
+    from dexml.data.sources.scorers import scorer_named
+    from dexml.data.storage.store import Store
     from dexml.domain import check_instrument
 
     settings = settings_of(home)

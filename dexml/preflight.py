@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dexml.config import Settings
-from dexml.data.venues import VENUES
+from dexml.data.feeds.venues import VENUES
 from dexml.doctor import require_place, require_port, require_temporary_folder
 from dexml.domain import Bars, Timeframe, check_instrument
 from dexml.errors import ConfigError, DataError, UsageError

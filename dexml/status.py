@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dexml.data.standing import standings
-from dexml.data.store import Store
+from dexml.data.storage.store import Store
 from dexml.describe import describe
 from dexml.experiments.replay import restore
 from dexml.ledger import Ledger

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dexml.data.store import Store
+from dexml.data.storage.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 DOC = (ROOT / "docs" / "extending.md").read_text()

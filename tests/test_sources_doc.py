@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dexml.data.scorers import SCORERS, scorer_named
-from dexml.data.series import SERIES, series_named
-from dexml.data.yahoo import YahooFeed
+from dexml.data.sources.scorers import SCORERS, scorer_named
+from dexml.data.sources.series import SERIES, series_named
+from dexml.data.sources.yahoo import YahooFeed
 
 DOC = Path(__file__).resolve().parents[1] / "docs" / "sources.md"
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from dexml.data.health import health_at
-from dexml.data.store import Store
+from dexml.data.storage.store import Store
 from dexml.domain import Timeframe, to_datetime, to_datetime64
 
 __all__ = ["Standing", "standings"]

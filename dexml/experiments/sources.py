@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from dexml.clock import SystemClock
-from dexml.data.imports import common_range, read_bars
+from dexml.data.recorded.imports import common_range, read_bars
 from dexml.domain import Bar, Bars, History, check_instrument
 from dexml.errors import DataError, UsageError
 from dexml.simulation.market import INSTRUMENTS, MarketConfig, PlantedMarket, plant

@@ -11,7 +11,7 @@ from actors.monitor import MonitorActor
 from actors.risk import RiskActor
 from actors.supervisor import Member, Supervisor
 from dexml.costs import CostConfig
-from dexml.data.context import ContextReport
+from dexml.data.sources.context import ContextReport
 from dexml.domain import Signal
 from dexml.execution.paper import PaperBroker
 from dexml.experiments.sources import bar_sets

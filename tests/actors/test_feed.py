@@ -12,11 +12,11 @@ import pytest
 
 from actors.feed import ContextActor, FeedActor
 from dexml.clock import SimulatedClock
+from dexml.data.feeds.rows import SETTLE_S
 from dexml.data.http import Patience
-from dexml.data.news import NewsFeed
-from dexml.data.rows import SETTLE_S
-from dexml.data.social import RecordedSocial
-from dexml.data.store import Store
+from dexml.data.sources.news import NewsFeed
+from dexml.data.sources.social import RecordedSocial
+from dexml.data.storage.store import Store
 from dexml.domain import MACRO_COLUMNS, NEWS_COLUMNS, PRICE_COLUMNS, Bars, History, Timeframe
 from dexml.errors import ActorNotReady
 from dexml.simulation.exchanges import ExchangeServers
@@ -258,7 +258,7 @@ def test_a_listening_that_ends_is_replaced_by_asking(
 
     actor = feed_on(urls, "binance", tmp_path)
     actor.backfill(START, clock.now())
-    monkeypatch.setattr("dexml.data.live.LiveFeed.turn", fall)
+    monkeypatch.setattr("dexml.data.feeds.live.LiveFeed.turn", fall)
     actor.listen(clock)
     deadline = time.monotonic() + 20
     while actor.health()["listening"] and time.monotonic() < deadline:

@@ -12,7 +12,7 @@ from ray.exceptions import ActorDiedError, GetTimeoutError
 from actors.monitor import MonitorActor
 from actors.supervisor import BACK_OFF_S, PATIENCE_S, Member, Supervisor
 from dexml.costs import CostConfig
-from dexml.data.context import ContextReport
+from dexml.data.sources.context import ContextReport
 from dexml.errors import DataError, EnvironmentRefused
 from dexml.events import HealthChanged
 from dexml.execution.paper import PaperBroker

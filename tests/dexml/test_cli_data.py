@@ -9,13 +9,13 @@ import pandas as pd
 from aiohttp import web
 
 from dexml.clock import SimulatedClock
-from dexml.data.store import Store
+from dexml.data.storage.store import Store
 from dexml.domain import MACRO_COLUMNS, NEWS_COLUMNS, Bars, History, Timeframe
 from dexml.simulation.exchanges import ExchangeServers
 from dexml.simulation.exchanges.server import LocalServers, stamped
 from tests.dexml.conftest import Dexml
-from tests.dexml.data.recordings import bar_table, write
-from tests.dexml.data.yahoo_wire import YahooWire
+from tests.dexml.data.feeds.recordings import bar_table, write
+from tests.dexml.data.sources.yahoo_wire import YahooWire
 from tests.random_walk import some_bars
 
 

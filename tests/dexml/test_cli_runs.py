@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dexml.data.store import Store
+from dexml.data.storage.store import Store
 from dexml.domain import Bars, Timeframe
 from dexml.ledger import Ledger
 from tests.dexml.conftest import ROOT, Dexml

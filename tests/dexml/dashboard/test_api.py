@@ -15,7 +15,7 @@ from dexml.clock import SystemClock
 from dexml.dashboard import views
 from dexml.dashboard.api import make_app
 from dexml.dashboard.guard import BODY_LIMIT
-from dexml.data.store import Store
+from dexml.data.storage.store import Store
 from dexml.domain import to_datetime64
 from dexml.errors import ActorNotReady
 from serve_app import ActorBackend, ServeArgs, judge_of

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dexml.data.consolidation import closes_by_venue
 from dexml.data.health import FIT_AGAIN, UNFIT, WINDOW, Health, health_at, unwell
-from dexml.data.store import Store
+from dexml.data.storage.consolidation import closes_by_venue
+from dexml.data.storage.store import Store
 from dexml.domain import Bars
-from tests.dexml.data.test_store import make
+from tests.dexml.data.storage.test_store import make
 
 HOUR = np.timedelta64(1, "h")
 LAST = 119

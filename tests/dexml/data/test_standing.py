@@ -10,7 +10,7 @@ import numpy as np
 
 from dexml.data.health import unwell
 from dexml.data.standing import standings
-from dexml.data.store import Store
+from dexml.data.storage.store import Store
 from dexml.domain import Bars, Timeframe, to_datetime, to_datetime64
 from tests.random_walk import some_bars
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dexml.data.imports import read_bars
+from dexml.data.recorded.imports import read_bars
 from dexml.data.universe import Listing, Universe, read_listings
 from dexml.domain import Bars, Timeframe, to_datetime64
 from dexml.errors import DataError

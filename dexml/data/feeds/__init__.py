@@ -1,0 +1,1 @@
+"""Bars of exchanges, past and as they close."""

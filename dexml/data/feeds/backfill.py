@@ -1,0 +1,129 @@
+"""Bars of one exchange fetched into the store, window by window, and what is missing of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from dexml.data.feeds.exchange import FeedUpdate, Hole
+from dexml.data.storage.store import Store
+from dexml.domain import Timeframe
+
+__all__ = ["BarSource", "BarsReport", "backfill_bars", "windows"]
+
+BARS_A_WINDOW = 720
+
+
+class BarSource(Protocol):
+    """Whatever can be asked for the bars closed in (since, until]; see `ExchangeFeed`."""
+
+    instruments: tuple[str, ...]
+    timeframe: Timeframe
+
+    def backfill(self, since: datetime, until: datetime) -> FeedUpdate: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarsReport:
+    """What became of an instrument.
+
+    Attributes
+    ----------
+    rows, stored, refused : int
+        Bars that came, those that the store did not have, and rows that broke a rule.
+    holes : tuple of Hole
+        Bars that were asked for and did not come.
+    failed : str
+        Why a window could not be read; empty if all could.
+    """
+
+    instrument: str
+    rows: int = 0
+    stored: int = 0
+    refused: int = 0
+    holes: tuple[Hole, ...] = ()
+    failed: str = ""
+
+    @property
+    def n_missing(self) -> int:
+        return sum(hole.n_bars for hole in self.holes)
+
+
+def windows(
+    since: datetime, until: datetime, timeframe: Timeframe
+) -> Iterator[tuple[datetime, datetime]]:
+    """Cut (since, until] into windows of 720 bars.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> at = datetime(2024, 1, 1, tzinfo=UTC)
+    >>> [str(end - start) for start, end in windows(at, at + timedelta(days=50), Timeframe.H1)]
+    ['30 days, 0:00:00', '20 days, 0:00:00']
+    """
+    step = BARS_A_WINDOW * timeframe.step
+    while since < until:
+        yield since, min(since + step, until)
+        since += step
+
+
+def backfill_bars(
+    feed: BarSource,
+    store: Store,
+    venue: str,
+    since: datetime,
+    until: datetime,
+    tell: Callable[[], None] = lambda: None,
+) -> dict[str, BarsReport]:
+    """Store the bars closed in (since, until].
+
+    Each window is stored before the next is asked for; doing it again stores nothing, so a backfill
+    that was killed is simply started again.
+
+    Parameters
+    ----------
+    tell : callable
+        Called after each window.
+
+    Returns
+    -------
+    dict of instrument to BarsReport
+    """
+    reports = {name: BarsReport(instrument=name) for name in feed.instruments}
+    for start, end in windows(since, until, feed.timeframe):
+        update = feed.backfill(start, end)
+        for name, report in reports.items():
+            n_new = _store(store, venue, name, update, until)
+            reports[name] = _added(report, update, n_new, feed.timeframe.step)
+        tell()
+    return reports
+
+
+def _store(store: Store, venue: str, name: str, update: FeedUpdate, now: datetime) -> int:
+    bars = update.closed.get(name)
+    return 0 if bars is None else store.append_bars(venue, bars, known_at=now)
+
+
+def _added(report: BarsReport, update: FeedUpdate, n_new: int, step: timedelta) -> BarsReport:
+    name = report.instrument
+    return replace(
+        report,
+        rows=report.rows + len(update.closed.get(name, ())),
+        stored=report.stored + n_new,
+        refused=report.refused + len(update.refused.get(name, ())),
+        holes=_joined(report.holes, update.holes.get(name, ()), step),
+        failed=report.failed or update.failed.get(name, ""),
+    )
+
+
+# a hole over the edge of two windows is one hole
+def _joined(before: tuple[Hole, ...], after: tuple[Hole, ...], step: timedelta) -> tuple[Hole, ...]:
+    if not before or not after:
+        return before + after
+    last, first = before[-1], after[0]
+    if first.first - last.last != step or first.reason != last.reason:
+        return before + after
+    both = replace(last, last=first.last, n_bars=last.n_bars + first.n_bars)
+    return (*before[:-1], both, *after[1:])

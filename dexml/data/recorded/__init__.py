@@ -1,0 +1,1 @@
+"""Files that others recorded: understood, or refused with the reason."""

@@ -1,0 +1,183 @@
+"""A table of one recorded macro or social series turned into rows of the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dexml.data.recorded.bar_tables import LeftOut, refuse_if_mostly_bad
+from dexml.data.recorded.layouts import TIMES
+from dexml.data.recorded.origins import Origin
+from dexml.data.recorded.times import read_times
+from dexml.data.sources.series import SERIES, AfterPeriod, SeriesSpec, series_named
+from dexml.domain import MACRO_COLUMNS
+from dexml.errors import DataError
+
+__all__ = ["ParsedSeries", "parse_series", "value_column"]
+
+_TIMES = ("timestamp_utc", "period_at", "date_hour", "block_timestamp", *TIMES)
+_VALUES = ("value", "fgi_value", "funding rate", "funding_rate", "sentiment", "gas_price", "close")
+
+
+_ABSENT = "no value"  # of a holiday: missing is missing, and nothing to hold against the file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ParsedSeries:
+    """Values as a table (`MACRO_COLUMNS`), the rows left out, and what it is, in words."""
+
+    macro: pd.DataFrame
+    faults: list[LeftOut]
+    understood_as: str
+
+
+def value_column(columns: list[str]) -> tuple[str, str] | None:
+    """Return the columns of the time and of the value of a series, or None.
+
+    Examples
+    --------
+    >>> value_column(["timestamp_utc", "DATE", "OPEN", "HIGH", "LOW", "CLOSE"])
+    ('timestamp_utc', 'CLOSE')
+    >>> value_column(["time", "WETH", "USDC"]) is None
+    True
+    """
+    spelled = {name.strip().lower(): name for name in reversed(columns)}
+    time = next((spelled[name] for name in _TIMES if name in spelled), None)
+    value = next((spelled[name] for name in _VALUES if name in spelled), None)
+    return None if time is None or value is None else (time, value)
+
+
+def parse_series(
+    file: Path,
+    table: pd.DataFrame,
+    origin: Origin | None,
+    name: str | None = None,
+    lag: timedelta | None = None,
+) -> ParsedSeries:
+    """Read a series, and give each value the instant from which it is known.
+
+    Parameters
+    ----------
+    origin : Origin, optional
+        The exchange, which is part of the name of a funding rate.
+    name : str, optional
+        Name of the series, where file and columns do not tell.
+    lag : timedelta, optional
+        From the stamp of a period to its first use; needed for a series that is not registered.
+
+    Raises
+    ------
+    DataError
+        If the series or its release cannot be told, its stamps are not in UTC, or more than 5% of
+        the rows are unsound.
+    """
+    columns = value_column(list(table.columns))
+    if columns is None:
+        raise DataError(
+            f"file {file}",
+            "must have a time and one value",
+            ", ".join(table.columns),
+            "Call them date and value.",
+        )
+    spec = _spec(file, columns[1], origin, name, lag)
+    period_at = read_times(file.name, table[columns[0]])
+    values = pd.to_numeric(table[columns[1]], errors="coerce").astype("float64")
+    rows = pd.DataFrame({"period_at": period_at, "value": values.to_numpy()})
+    _refuse_another_zone(file, rows, spec)
+    faults = _faults(rows, table, table[columns[1]].isna())
+    refuse_if_mostly_bad(file, len(rows), [one for one in faults if one.reason != _ABSENT])
+    kept = rows.drop(index=[fault.row for fault in faults]).sort_values("period_at")
+    known_at = spec.release.known_at(pd.DatetimeIndex(kept["period_at"])).as_unit("ns")
+    macro = kept.assign(series=spec.name, known_at=known_at)[list(MACRO_COLUMNS)]
+    return ParsedSeries(
+        macro=macro.reset_index(drop=True), faults=faults, understood_as=_in_words(macro, columns)
+    )
+
+
+def _spec(
+    file: Path, value: str, origin: Origin | None, name: str | None, lag: timedelta | None
+) -> SeriesSpec:
+    found = (
+        SERIES.get(name)
+        if name
+        else _funding(value, origin, file) or series_named([file.name, value])
+    )
+    if lag is not None and (name or found):
+        shown = name or (found.name if found else "")
+        return SeriesSpec(name=shown, release=AfterPeriod(lag=lag), unit="", doc="")
+    if found is None:
+        raise DataError(
+            f"file {file}",
+            f"must be one of the series {', '.join(SERIES)}",
+            name or file.name,
+            "Give --series NAME and --lag, the time from a value's stamp to its first use.",
+        )
+    return found
+
+
+def _funding(value: str, origin: Origin | None, file: Path) -> SeriesSpec | None:
+    if "funding" not in value.lower() or origin is None or "btc" not in file.name.lower():
+        return None
+    return SERIES.get(f"funding_{origin.venue.removesuffix('usdm').removesuffix('_perp')}_btc")
+
+
+def _refuse_another_zone(file: Path, rows: pd.DataFrame, spec: SeriesSpec) -> None:
+    if spec.grid is None:
+        return
+    # sources stamp a settlement a few milliseconds late
+    stamps = rows["period_at"].dropna().dt.floor("min")
+    off = stamps[stamps != stamps.dt.floor(pd.Timedelta(spec.grid))]
+    if len(off) > len(rows) / 2:
+        raise DataError(
+            f"file {file}",
+            f"must have {spec.name} at multiples of {spec.grid} UTC",
+            off.iloc[0].isoformat(),
+            "Its clock is in another zone: write the times in UTC.",
+        )
+
+
+def _faults(rows: pd.DataFrame, table: pd.DataFrame, absent: pd.Series[bool]) -> list[LeftOut]:
+    checks = {
+        _ABSENT: absent,
+        "no time": rows["period_at"].isna(),
+        "not a number": ~np.isfinite(rows["value"]),
+        "high or low": _broken_range(table),
+        "repeated stamp": rows["period_at"].duplicated(),
+    }
+    found: dict[int, str] = {}
+    for reason, bad in checks.items():
+        for row in np.flatnonzero(bad.to_numpy()):
+            found.setdefault(int(row), reason)
+    return [LeftOut(row, found[row]) for row in sorted(found)]
+
+
+# A close outside its own day's range: one of the numbers is wrong, and nobody knows which.
+def _broken_range(table: pd.DataFrame) -> pd.Series[bool]:
+    spelled = {name.strip().lower(): name for name in table.columns}
+    if not {"open", "high", "low", "close"} <= set(spelled):
+        return pd.Series(False, index=table.index)
+    o, h, low, c = (_numbers(table[spelled[name]]) for name in ("open", "high", "low", "close"))
+    return (h < np.maximum(o, c)) | (low > np.minimum(o, c))
+
+
+def _numbers(values: pd.Series[Any]) -> pd.Series[float]:
+    return pd.to_numeric(values, errors="coerce").astype("float64")
+
+
+def _in_words(macro: pd.DataFrame, columns: tuple[str, str]) -> str:
+    name, first, last = macro["series"].iloc[0], macro.iloc[0], macro.iloc[-1]
+    lag = last["known_at"] - last["period_at"]
+    return (
+        f"series {name} from column {columns[1]}, {first['period_at']:%Y-%m-%d %H:%M} to "
+        f"{last['period_at']:%Y-%m-%d %H:%M}, known {_span(lag)} later"
+    )
+
+
+def _span(lag: pd.Timedelta) -> str:
+    minutes = round(lag.total_seconds() / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes / 60:g} h"

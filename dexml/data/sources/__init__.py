@@ -1,0 +1,1 @@
+"""Headlines, their tone, and series of macro and social values."""

@@ -1,0 +1,1 @@
+"""Where all of it is kept: appended once, folded, read as of any instant."""

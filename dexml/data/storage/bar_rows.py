@@ -1,0 +1,168 @@
+"""Bars as they are stored: each revision of each bar with the instant from which it was known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dexml.data.storage.schemas import BARS
+from dexml.domain import PRICE_COLUMNS, Bars, Timeframe, price_fault, sound_rows, unchecked
+from dexml.errors import DataError
+
+__all__ = ["BarRows", "bars_of", "fresh_rows", "latest", "united"]
+
+_MARKS = ("closed_at", "revision", "known_at")
+_INSTANT = BARS.field("closed_at").type
+_TICK = 1_000  # nanoseconds
+
+
+class BarRows(NamedTuple):
+    """Rows of one series in columns.
+
+    Attributes
+    ----------
+    marks : ndarray of int64, shape (3, n_rows)
+        `closed_at` and `known_at` in nanoseconds UTC, `revision` between them.
+    prices : ndarray of float64, shape (5, n_rows)
+        `PRICE_COLUMNS`.
+    """
+
+    marks: NDArray[np.int64]
+    prices: NDArray[np.float64]
+
+    @classmethod
+    def empty(cls) -> BarRows:
+        """Return no rows."""
+        return cls(np.empty((3, 0), dtype=np.int64), np.empty((5, 0)))
+
+    @classmethod
+    def of(cls, table: pa.Table) -> BarRows:
+        """Return the rows of a table with the columns of `BARS`.
+
+        Raises
+        ------
+        DataError
+            If one of them is no bar.
+        """
+        marks = [table[name].to_numpy().astype(np.int64, copy=False) for name in _MARKS]
+        rows = cls(np.stack(marks), np.stack([table[name].to_numpy() for name in PRICE_COLUMNS]))
+        sound = sound_rows(rows.prices)
+        if not sound.all():
+            raise _no_bar(rows.take(int(np.argmin(sound))))
+        return rows
+
+    @property
+    def n_rows(self) -> int:
+        return int(self.marks.shape[1])
+
+    @property
+    def closed_at(self) -> NDArray[np.int64]:
+        stamps: NDArray[np.int64] = self.marks[0]
+        return stamps
+
+    @property
+    def months(self) -> NDArray[np.datetime64]:
+        """Return the month in which each bar closed."""
+        return self.closed_at.view("M8[ns]").astype("M8[M]")
+
+    def take(self, rows: Any) -> BarRows:
+        """Return some rows: a slice, places or a mask."""
+        return BarRows(self.marks[:, rows], self.prices[:, rows])
+
+    @classmethod
+    def joined(cls, parts: Iterable[BarRows]) -> BarRows:
+        """Return the rows of some parts after one another."""
+        marks, prices = zip(cls.empty(), *parts, strict=True)
+        return cls(np.concatenate(marks, axis=1), np.concatenate(prices, axis=1))
+
+    def known_at(self, instant: pd.Timestamp) -> BarRows:
+        """Return what was known at an instant."""
+        return self.take(self.marks[2] <= instant.value)
+
+    def is_after(self, closed_at: int) -> bool:
+        """Tell whether each bar is later than the one before it, and the first than an instant."""
+        return bool((np.diff(self.closed_at, prepend=closed_at) > 0).all())
+
+    def table(self) -> pa.Table:
+        """Return the rows as a table with the columns of `BARS`."""
+        closed_at, revision, known_at = self.marks
+        stamps = {"closed_at": closed_at, "known_at": known_at}
+        columns = {
+            "revision": pa.array(revision),
+            **{name: pa.array(at.view("M8[ns]"), _INSTANT) for name, at in stamps.items()},
+            **{name: pa.array(row) for name, row in zip(PRICE_COLUMNS, self.prices, strict=True)},
+        }
+        return pa.table([columns[name] for name in BARS.names], schema=BARS)
+
+
+def latest(rows: BarRows) -> BarRows:
+    """Return the last revision of each bar, oldest bar first, whatever the order of `rows`.
+
+    Revisions of one bar are ordered by when they were known. Two writers without a lock may make
+    two at one instant; then their numbers decide, the same ones for every reader.
+    """
+    if rows.n_rows and rows.is_after(rows.closed_at[0] - 1):
+        return rows
+    closed_at, revision, known_at = rows.marks
+    order = np.lexsort((*rows.prices[::-1], revision, known_at, closed_at))
+    ordered = rows.take(order)
+    return ordered.take(np.diff(ordered.closed_at, append=np.iinfo(np.int64).max) != 0)
+
+
+def united(parts: Sequence[BarRows]) -> BarRows:
+    """Return the rows of all, each once, by close, revision and when they were known."""
+    rows = BarRows.joined(parts)
+    ordered = rows.take(np.lexsort((*rows.prices[::-1], *rows.marks[::-1])))
+    new = np.ones(rows.n_rows, dtype=np.bool_)
+    new[1:] = (np.diff(ordered.marks) != 0).any(axis=0)
+    new[1:] |= (np.diff(ordered.prices) != 0).any(axis=0)
+    return ordered.take(new)
+
+
+def bars_of(instrument: str, timeframe: Timeframe, rows: BarRows) -> Bars:
+    """Return rows that `latest` gave as `Bars`."""
+    prices = dict(zip(PRICE_COLUMNS, rows.prices, strict=True))
+    return unchecked(instrument, timeframe, rows.closed_at.view("M8[ns]"), prices)
+
+
+def fresh_rows(known: BarRows, bars: Bars, seen_at: pd.Timestamp) -> BarRows:
+    """Return the rows of `bars` that are new or changed.
+
+    Parameters
+    ----------
+    known : BarRows
+        The last revision of each bar, see `latest`.
+    seen_at : Timestamp
+        From when a changed bar is known, unless the newest of `bars` closed later. A new bar is
+        known from its close.
+    """
+    closed_at = bars.closed_at.view(np.int64)
+    given = np.stack([getattr(bars, name) for name in PRICE_COLUMNS])
+    marks = np.stack([closed_at, np.zeros_like(closed_at), closed_at])
+    places = np.searchsorted(known.closed_at, closed_at)
+    there = np.flatnonzero(places < known.n_rows)
+    there = there[known.closed_at[places[there]] == closed_at[there]]
+    before = known.take(places[there])
+    changed = (before.prices != given[:, there]).any(axis=0)
+    marks[1, there] = before.marks[1] + 1
+    # a revision is later than what it replaces, else a past decision would see it
+    newest = max(seen_at.value, closed_at[-1]) if len(closed_at) else 0
+    marks[2, there] = np.maximum(before.marks[2] + _TICK, newest)
+    kept = np.ones(len(closed_at), dtype=np.bool_)
+    kept[there] = changed
+    return BarRows(marks, given).take(kept)
+
+
+def _no_bar(row: BarRows) -> DataError:
+    prices = row.prices.tolist()
+    return DataError(
+        f"stored bar closed at {row.marks[0].view('M8[ns]')}",
+        price_fault(*prices) or "must be a bar",
+        tuple(prices),
+        "Delete its file and fetch its range again.",
+    )

@@ -1,0 +1,299 @@
+"""Where bars, news and macro values are kept: appended once, never changed, read as of any instant.
+
+A bar that an exchange changed later becomes a new revision with its own `known_at`, so that what
+was known when a decision was made can always be read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dexml.clock import utc
+from dexml.data.quality import Rule, suspects
+from dexml.data.storage.bar_rows import BarRows
+from dexml.data.storage.joining import Joined, join, parts_of
+from dexml.data.storage.logs import Logs
+from dexml.data.storage.revisions import (
+    HEADLINE,
+    first_known,
+    first_seen,
+    fresh_refused,
+    fresh_values,
+    without,
+)
+from dexml.data.storage.schemas import checked_rows
+from dexml.data.storage.segment_files import COMPACT_AT
+from dexml.data.storage.segments import SegmentLog
+from dexml.domain import (
+    MACRO_COLUMNS,
+    NEWS_COLUMNS,
+    Bars,
+    History,
+    Timeframe,
+    to_datetime,
+)
+from dexml.errors import DataError
+
+__all__ = ["Store"]
+
+
+class Store:
+    """Bars, news and macro values under one folder, local or in an object store.
+
+    Parameters
+    ----------
+    root : path or address
+        A local folder, ``s3://...`` or ``gs://...`` (see `open_folder`); made when something is
+        first appended. Locally one process at a time appends to the bars of an exchange and
+        timeframe (a file lock sees to it). In an object store nobody can be locked out: writers
+        that race lose nothing, and every reader folds what they wrote to the same bars. Any number
+        may read.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> frame = pd.DataFrame(
+    ...     {"open": [1.0], "high": [2.0], "low": [1.0], "close": [2.0], "volume": [5.0]},
+    ...     index=pd.DatetimeIndex(["2024-01-01 01:00"], tz="UTC"),
+    ... )
+    >>> bars = Bars.from_frame("BTC/USDT", Timeframe.H1, frame)
+    >>> with TemporaryDirectory() as folder:
+    ...     store = Store(folder)
+    ...     store.append_bars("binance", bars), store.append_bars("binance", bars)
+    (1, 0)
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self._logs = Logs(root)
+        self._headlines: tuple[object, pd.DataFrame] | None = None
+        self._joined: dict[Timeframe, dict[str, Joined]] = {}
+
+    @property
+    def n_torn(self) -> int:
+        """How many torn segments the last reads left out."""
+        return self._logs.n_torn
+
+    def append_bars(self, venue: str, bars: Bars, known_at: datetime | None = None) -> int:
+        """Keep bars that are new or changed; those that `suspects` names go into quarantine.
+
+        Parameters
+        ----------
+        known_at : datetime, optional
+            When a changed bar was seen; by default the close of the newest bar given. A new bar
+            counts as known from its close.
+
+        Returns
+        -------
+        int
+            How many bars were new or changed.
+        """
+        return self.append_closes(venue, {bars.instrument: bars}, known_at)
+
+    def append_closes(
+        self, venue: str, bars: Mapping[str, Bars], known_at: datetime | None = None
+    ) -> int:
+        """Keep bars of many instruments at once, as `append_bars` does: all of them or none.
+
+        Parameters
+        ----------
+        bars : mapping of instrument to Bars
+            All of one timeframe.
+
+        Returns
+        -------
+        int
+            How many bars were new or changed.
+
+        Raises
+        ------
+        DataError
+            If there are several timeframes.
+        """
+        if not bars:
+            return 0
+        log = self._logs.bars(venue, _timeframe(bars.values()))
+        seen_at = _instant(known_at) if known_at else pd.Timestamp(0, tz="UTC")
+        wrong: dict[str, dict[int, Rule]] = {}
+        fresh: dict[str, BarRows] = {}
+        with log.locked():
+            log.refresh()
+            for name, given in bars.items():
+                series = log.series(name)
+                wrong[name] = suspects(series.before(given), given)
+                fresh[name] = series.fresh(without(given, wrong[name]), seen_at)
+            log.append(fresh)
+        for name, rules in wrong.items():
+            if rules:
+                self._set_aside(venue, bars[name], rules, seen_at)
+        log.fold_if_many()
+        return sum(rows.n_rows for rows in fresh.values())
+
+    def quarantine(self, venue: str, instrument: str, timeframe: Timeframe | str) -> pd.DataFrame:
+        """Return the bars of a series that were not believed, by close.
+
+        Returns
+        -------
+        DataFrame
+            Columns `closed_at`, the prices and volume as they came, `reason`, and `known_at`: when
+            they were first seen.
+        """
+        rows = self._logs.quarantine(venue, instrument, Timeframe(timeframe)).read()
+        return first_seen(rows)
+
+    def refused(
+        self, venues: Sequence[str], instrument: str, timeframe: Timeframe | str
+    ) -> dict[np.datetime64, str]:
+        """Return the closes in quarantine at any venue, with the reason."""
+        found: dict[np.datetime64, str] = {}
+        for venue in venues:
+            rows = self.quarantine(venue, instrument, timeframe)
+            stamps = pd.DatetimeIndex(rows["closed_at"]).asi8.view("M8[ns]")
+            found |= dict(zip(stamps, rows["reason"], strict=True))
+        return found
+
+    def bars(
+        self,
+        venue: str,
+        instrument: str,
+        timeframe: Timeframe | str,
+        as_of: datetime | None = None,
+    ) -> Bars:
+        """Return the bars of a series (none if there is no such series), oldest first.
+
+        Parameters
+        ----------
+        as_of : datetime, optional
+            Return what was known at that instant: later bars and revisions are left out.
+        """
+        log = self._logs.bars(venue, Timeframe(timeframe))
+        log.refresh()
+        return log.bars(instrument, as_of)
+
+    def append_news(self, frame: pd.DataFrame) -> int:
+        """Keep headlines (columns `NEWS_COLUMNS`) not yet known by source, title and time."""
+        rows = checked_rows(frame, "news", NEWS_COLUMNS).drop_duplicates(list(HEADLINE))
+        log = self._logs.news
+        with log.locked():
+            known = pd.MultiIndex.from_frame(log.read()[list(HEADLINE)])
+            fresh = rows[~pd.MultiIndex.from_frame(rows[list(HEADLINE)]).isin(known)]
+            log.append(fresh)
+        _compact_if_many(log)
+        return len(fresh)
+
+    def append_macro(self, frame: pd.DataFrame) -> int:
+        """Keep values (columns `MACRO_COLUMNS`) that are new or revised for their period."""
+        rows = checked_rows(frame, "macro", MACRO_COLUMNS)
+        log = self._logs.macro
+        with log.locked():
+            fresh = fresh_values(log.read(), rows)
+            log.append(fresh)
+        _compact_if_many(log)
+        return len(fresh)
+
+    def news(self, as_of: datetime | None = None) -> pd.DataFrame:
+        """Return the headlines known at `as_of`, by the instant they became known."""
+        return self.headlines(as_of)[list(NEWS_COLUMNS)]
+
+    def headlines(self, as_of: datetime | None = None) -> pd.DataFrame:
+        """Return the same with `fetched_at`: when each was read, NaT where nobody noted it."""
+        rows = self._logs.news.read()
+        if as_of is not None:
+            return first_known(_known(rows, as_of))
+        if self._headlines is None or self._headlines[0] is not rows:
+            self._headlines = (rows, first_known(rows))
+        return self._headlines[1].copy()
+
+    def macro(self, as_of: datetime | None = None) -> pd.DataFrame:
+        """Return the values known at `as_of`, revisions included, by instant of knowledge."""
+        rows = _known(self._logs.macro.read(), as_of)
+        order = ["known_at", "series", "period_at", "value"]
+        return rows.sort_values(order, ignore_index=True)[list(MACRO_COLUMNS)]
+
+    def history(
+        self,
+        venues: Sequence[str],
+        instruments: Sequence[str],
+        timeframe: Timeframe | str,
+        as_of: datetime | None = None,
+    ) -> History:
+        """Return everything known; the bars are what the venues agree on (see `consolidate`).
+
+        A venue that quotes another currency counts at its measured basis: by the table of venues,
+        or where it has no bars of BTC/USDT but has of BTC/USD (see `STANDS_FOR`), beside at least
+        one venue with bars of the instrument itself.
+
+        Raises
+        ------
+        DataError
+            If an instrument has no bars at any venue.
+        """
+        logs = {venue: self._logs.bars(venue, Timeframe(timeframe)) for venue in venues}
+        for log in logs.values():
+            log.refresh()
+        parts = {name: parts_of(logs, name, as_of) for name in instruments}
+        for name, (found, _) in parts.items():
+            if not found:
+                raise DataError(
+                    f"store {self._logs}",
+                    f"must hold {timeframe} bars of {name}",
+                    f"none at {', '.join(venues)}",
+                    "Backfill or import them first.",
+                )
+        before = self._joined.setdefault(Timeframe(timeframe), {})
+        joined = join(parts, before)
+        before |= joined
+        return History(
+            bars={name: one.bars for name, one in joined.items()},
+            news=self.news(as_of),
+            macro=self.macro(as_of),
+            venue_closes={name: one.closes for name, one in joined.items() if len(one.parts) > 1},
+        )
+
+    def series(self) -> list[tuple[str, str, Timeframe]]:
+        """Return what bars there are: (venue, instrument, timeframe), sorted."""
+        return self._logs.series()
+
+    def compact(self) -> int:
+        """Fold all segments into parquet files; return how many segments there were."""
+        return sum(log.compact() for log in self._logs)
+
+    def _set_aside(
+        self, venue: str, bars: Bars, wrong: Mapping[int, Rule], seen_at: pd.Timestamp
+    ) -> None:
+        rows = bars.frame().reset_index().iloc[list(wrong)]
+        seen_at = max(seen_at, _instant(to_datetime(bars.closed_at[-1])))
+        rows = rows.assign(reason=[str(rule) for rule in wrong.values()], known_at=seen_at)
+        log = self._logs.quarantine(venue, bars.instrument, bars.timeframe)
+        with log.locked():
+            log.append(fresh_refused(log.read(), rows))
+        _compact_if_many(log)
+
+
+def _timeframe(bars: Iterable[Bars]) -> Timeframe:
+    found = sorted({one.timeframe for one in bars})
+    if len(found) > 1:
+        raise DataError(
+            "bars of one append",
+            "must be of one timeframe",
+            ", ".join(found),
+            "Append each timeframe by itself.",
+        )
+    return found[0]
+
+
+def _compact_if_many(log: SegmentLog) -> None:
+    if log.n_segments >= COMPACT_AT:
+        log.compact()
+
+
+def _instant(instant: datetime) -> pd.Timestamp:
+    return pd.Timestamp(utc(instant))
+
+
+def _known(rows: pd.DataFrame, as_of: datetime | None) -> pd.DataFrame:
+    return rows if as_of is None else rows[rows["known_at"] <= _instant(as_of)]

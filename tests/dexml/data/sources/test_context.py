@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+
+from dexml.data.sources.context import Context
+from dexml.data.sources.news import NewsUpdate, headline_table
+from dexml.data.storage.store import Store
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Recorded:
+    """A news source that brings a table at its next visit."""
+
+    name: str
+    visits: list[pd.DataFrame] = field(default_factory=list)
+
+    def fetch(self, since: datetime | None = None) -> NewsUpdate:
+        table = self.visits.pop(0) if self.visits else headlines([])
+        newest = START if table.empty else table["known_at"].max().to_pydatetime()
+        return NewsUpdate(news=table, n_refused=0, fetched_at=newest)
+
+
+def headlines(days: list[int], source: str = "Wire") -> pd.DataFrame:
+    rows = [
+        {
+            "published_at": START + timedelta(days=day),
+            "known_at": START + timedelta(days=day),
+            "source": source,
+            "title": f"Large bank buys coin number {day} for its fund",
+            "instruments": "",
+            "score": 0.0,
+        }
+        for day in days
+    ]
+    return headline_table(rows, START)
+
+
+def test_a_restart_recalls_what_may_be_told_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    Context(store, (Recorded("a", [headlines([0, 9])]),), ()).poll()
+    again = Context(store, (Recorded("a", [headlines([9, 10], "Echo")]),), ())
+    assert again.poll().n_news == 1
+    assert list(store.news()["source"]) == ["Wire", "Wire", "Echo"]
+
+
+def test_an_archive_that_comes_late_repeats_no_story_of_the_store(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    Context(store, (Recorded("a", [headlines(list(range(30)))]),), ()).poll()
+    archive = Recorded("archive", [headlines([2, 3, 40], "Echo")])
+    assert Context(store, (archive,), ()).poll().n_news == 1
