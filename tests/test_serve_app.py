@@ -11,7 +11,7 @@ import pytest
 
 from dexml.clock import SystemClock
 from dexml.costs import CostConfig
-from dexml.data.store import Store
+from dexml.data.storage.store import Store
 from dexml.domain import Bars, Timeframe
 from dexml.errors import ActorNotReady, UnsafeSetup
 from dexml.ledger import Ledger

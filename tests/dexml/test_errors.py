@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dexml import errors
-from dexml.data.tables import read_table
+from dexml.data.recorded.tables import read_table
 from dexml.errors import DataError, DexmlError, LookAheadError
 
 PLAIN = [
