@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -38,7 +39,12 @@ FRAME = """<body><iframe src="page.html" width="%d" height="900" frameborder="0"
 window.onmessage = (event) => document.body.append(event.data);
 </script>"""
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
+
+@pytest.fixture(autouse=True)
+def _with_a_browser() -> None:
+    if BROWSER is None:
+        lacking = "chromium is not on this machine"
+        pytest.fail(lacking) if os.environ.get("DEXML_REQUIRE_COMPONENTS") else pytest.skip(lacking)
 
 
 def opened(folder: Path, width: int, **changes: Any) -> dict[str, Any]:
