@@ -14,6 +14,7 @@ from dexml.domain import Timeframe
 __all__ = ["BarSource", "BarsReport", "backfill_bars", "windows"]
 
 BARS_A_WINDOW = 720
+DEAF_WINDOWS = 2  # an exchange that answered nothing for so many is not asked for the rest
 
 
 class BarSource(Protocol):
@@ -80,7 +81,7 @@ def backfill_bars(
     """Store the bars closed in (since, until].
 
     Each window is stored before the next is asked for; doing it again stores nothing, so a backfill
-    that was killed is simply started again.
+    that was killed, or ended because the exchange was down, is simply started again.
 
     Parameters
     ----------
@@ -92,12 +93,20 @@ def backfill_bars(
     dict of instrument to BarsReport
     """
     reports = {name: BarsReport(instrument=name) for name in feed.instruments}
+    n_deaf = 0
     for start, end in windows(since, until, feed.timeframe):
         update = feed.backfill(start, end)
         for name, report in reports.items():
             n_new = _store(store, venue, name, update, until)
             reports[name] = _added(report, update, n_new, feed.timeframe.step)
         tell()
+        n_deaf = n_deaf + 1 if set(update.failed) >= set(reports) else 0
+        if n_deaf == DEAF_WINDOWS and end < until:
+            ended = f"Not asked for what closed after {end:%Y-%m-%d %H:%M}."
+            return {
+                name: replace(report, failed=f"{report.failed} {ended}")
+                for name, report in reports.items()
+            }
     return reports
 
 
