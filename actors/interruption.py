@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -21,6 +22,7 @@ __all__ = ["interruptible"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SOON_S = 0.02
+_N_PATIENCE = 3
 
 
 class _Interruption:
@@ -30,7 +32,7 @@ class _Interruption:
         self.heard: signal.Signals | None = None
         self._patience_s, self._last_resort = patience_s, last_resort
         self._owner = os.getpid()
-        self._ended = threading.Event()
+        self._ended, self._lost = threading.Event(), threading.Event()
         self._forking = self._due = False
 
     def hear(self, number: int, _frame: FrameType | None) -> None:
@@ -48,6 +50,7 @@ class _Interruption:
 
     def end(self) -> None:
         self._ended.set()
+        self._lost.set()
 
     def before_fork(self) -> None:
         self._forking = True
@@ -55,32 +58,30 @@ class _Interruption:
     def after_fork(self) -> None:
         self._forking = False
         if self._due:
-            self._again()
+            self._lost.set()
 
     def lost(self, told: Any) -> bool:
         """Say whether what Python dropped was ours; if so it comes again."""
         ours = self.heard is not None and not self._ended.is_set()
         if not (ours and issubclass(told.exc_type, KeyboardInterrupt)):
             return False
-        self._again()
+        self._lost.set()
         return True
 
-    def _again(self) -> None:
-        threading.Timer(_SOON_S, self._repeat).start()
-
-    def _repeat(self) -> None:
-        self._due = True
-        _thread.interrupt_main(self.heard or signal.SIGINT)
-
-    # Whoever catches everything has it raised again; who does not answer at all is not waited for.
+    # Whoever drops or catches it has it raised again; who does not end at all is not waited for.
     def _insist(self) -> None:
-        for _ in range(2):
-            if self._ended.wait(self._patience_s):
+        began = time.monotonic()
+        while not self._ended.is_set():
+            if self._lost.wait(self._patience_s):
+                self._lost.clear()
+                time.sleep(_SOON_S)
+            if self._ended.is_set():
                 return
-            self._repeat()
-        if not self._ended.wait(self._patience_s):
-            self._last_resort()
-            os._exit(130)
+            if time.monotonic() - began > _N_PATIENCE * self._patience_s:
+                self._last_resort()
+                os._exit(130)
+            self._due = True
+            _thread.interrupt_main(self.heard or signal.SIGINT)
 
 
 @contextmanager

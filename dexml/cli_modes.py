@@ -36,7 +36,7 @@ def halt(
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
-    """Send no order from now on, even with Ray dead, until dexml resume."""
+    """Send no order from now on, even with Ray dead, until dexml resume or close."""
     from dexml.domain import Mode
     from dexml.events import ModeRequested
 
@@ -55,7 +55,7 @@ def resume(run: Run = None, as_json: AsJson = False, home: Home = None) -> None:
 
 
 def close(run: Run = None, as_json: AsJson = False, home: Home = None) -> None:
-    """Sell all that is held at the next bar's prices, and buy nothing until dexml resume."""
+    """Sell all that is held at the next bar's prices, halted or not; buy nothing more."""
     from dexml.events import CloseRequested
 
     said = "what is held is sold at its next bar, nothing is bought"

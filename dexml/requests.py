@@ -19,7 +19,7 @@ def record_request(ledger: Ledger, run: str, request: Request) -> Mode:
     """Write down what is asked and return the mode that it leads to.
 
     HALTED counts at once: no order is sent any more, whether or not the run has heard of it. To be
-    ACTIVE again the ledger must be sound.
+    ACTIVE again, or to sell out of HALTED, the ledger must be sound.
 
     Raises
     ------
@@ -30,7 +30,9 @@ def record_request(ledger: Ledger, run: str, request: Request) -> Mode:
     """
     began(ledger, run)
     wanted = request.mode if isinstance(request, ModeRequested) else Mode.REDUCING
-    if wanted is Mode.ACTIVE:
+    before = ledger.newest_request(run)
+    halted = before is not None and before["wanted"] == Mode.HALTED
+    if wanted is Mode.ACTIVE or (halted and wanted is not Mode.HALTED):
         require_sound(ledger, run)
     ledger.add_request(run, request.id, encode(request), wanted, request.at, request.by)
     return wanted

@@ -90,9 +90,10 @@ def restore(ledger: Ledger, run: str) -> State:
     UsageError
         If the ledger has no such run.
     LedgerError
-        If the snapshot was changed since it was written.
+        If the snapshot or a row of the book's stream was changed since it was written.
     """
     first = began(ledger, run)["config"]["initial_state"]
+    ledger.verify_chain("risk")
     seq, text = ledger.latest_snapshot(run) or (0, first)
     state = decode_state(text)
     for row in ledger.events(run, after_seq=seq):

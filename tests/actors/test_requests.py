@@ -113,8 +113,18 @@ def test_a_run_does_not_resume_on_a_ledger_that_was_changed(trading: Rig) -> Non
         connection.execute(text("UPDATE fills SET base = '9' WHERE side = 'buy'"))
     with pytest.raises(LedgerError, match="must hold what its digest was made from"):
         _ask(trading, Mode.ACTIVE, minutes=1)
+    with pytest.raises(LedgerError, match="must hold what its digest was made from"):
+        record_request(trading.ledger, RUN, CloseRequested(at=AT + timedelta(hours=1), by="ada"))
     trading.live(1)
     assert _mode(trading) is Mode.HALTED
+
+
+def test_a_book_is_not_restored_from_events_that_were_changed(trading: Rig) -> None:
+    change = "UPDATE events SET event = replace(event, '\"by\"', '\"By\"') || ' '"
+    with trading.ledger._database.writing() as connection:
+        connection.execute(text(change))
+    with pytest.raises(LedgerError, match="must hold what its digest was made from"):
+        restore(trading.ledger, RUN)
 
 
 def test_an_unknown_run_is_named(rig: Rig) -> None:
