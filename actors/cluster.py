@@ -9,7 +9,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ __all__ = ["free_port", "join_or_start", "keep_replica_private", "start_local"]
 
 _LOG = logging.getLogger(__name__)
 _RAY = "r"  # short, because the paths of Ray's sockets may not be long
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _START_PATIENCE_S = 180  # Ray's dashboard gets 30 otherwise, too short for two busy cores
 _QUIET_PORTS = range(20_000, 32_000)  # above what Ray gives its workers, below ephemeral ones
 _METRIC_PORTS = ("AUTOSCALER_METRIC_PORT", "DASHBOARD_METRIC_PORT")
@@ -61,6 +60,9 @@ def start_local(temp_dir: Path, *, num_cpus: int | None = None) -> str:
     except Exception as first:  # Ray raises plain exceptions where one of its processes is late
         _LOG.warning("Ray did not start, trying once more", exc_info=first)
         _stop_remains(temp_dir)
+    except KeyboardInterrupt:
+        ray.shutdown()  # else Ray does it when Python ends, and writes its folder anew
+        raise
     try:
         return _start(temp_dir, num_cpus)
     except Exception as error:
@@ -70,7 +72,7 @@ def start_local(temp_dir: Path, *, num_cpus: int | None = None) -> str:
 
 
 def _start(temp_dir: Path, num_cpus: int | None) -> str:
-    with _ports_of_our_own(), _signals_kept():
+    with _ports_of_our_own(), _sigterm_put_off():
         context = ray.init(
             address="local",
             num_cpus=num_cpus,
@@ -87,14 +89,24 @@ def _start(temp_dir: Path, num_cpus: int | None) -> str:
 
 
 @contextmanager
-def _signals_kept() -> Iterator[None]:
-    # Ray takes SIGTERM for itself, and would end without cleaning up
-    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+def _sigterm_put_off() -> Iterator[None]:
+    # While it is initialised Ray takes SIGTERM for itself, in C++ with a handler that aborts.
+    # Blocked meanwhile, in each thread that begins here, it is heard by our own handler after.
+    _let_children_hear()
+    handler = signal.getsignal(signal.SIGTERM)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         yield
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGTERM, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@cache
+def _let_children_hear() -> None:
+    # or Ray's daemons, which inherit what is blocked, would only end when they are killed
+    unblock = partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, {signal.SIGTERM})
+    os.register_at_fork(after_in_child=unblock)
 
 
 def _stop_remains(temp_dir: Path) -> None:

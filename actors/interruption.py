@@ -114,9 +114,10 @@ def interruptible(
         mine.end()
         _Forks.guard(None)
         sys.unraisablehook = hook
-        if mine.heard is None:  # else the process ends, and one more Ctrl-C must not tear that
-            for number in _SIGNALS:
-                signal.signal(number, previous[number])
+        # After one was heard the process ends, and one more Ctrl-C must not tear that: ignored by
+        # the system, because Python takes its own handlers away before it has ended.
+        for number in _SIGNALS:
+            signal.signal(number, previous[number] if mine.heard is None else signal.SIG_IGN)
 
 
 class _Forks:

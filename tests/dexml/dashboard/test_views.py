@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -68,9 +69,22 @@ numbers = st.floats() | st.integers() | st.none() | st.booleans() | st.text(max_
 trees = st.recursive(numbers, lambda x: st.lists(x) | st.dictionaries(st.text(max_size=3), x))
 
 
+def kept(value: object, out: object) -> bool:
+    """Say whether only what is not finite was lost, and became None."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return out is None
+    if isinstance(value, list) and isinstance(out, list):
+        return len(value) == len(out) and all(map(kept, value, out))
+    if isinstance(value, dict) and isinstance(out, dict):
+        return list(value) == list(out) and all(kept(value[key], out[key]) for key in value)
+    return type(value) is type(out) and value == out
+
+
 @given(trees)
 def test_whatever_goes_out_is_strict_json(value: object) -> None:
-    json.dumps(finite(value), allow_nan=False)
+    out = finite(value)
+    assert json.loads(json.dumps(out, allow_nan=False)) == out
+    assert kept(value, out)
 
 
 def test_a_model_without_scores_is_degraded_and_invents_nothing() -> None:
