@@ -15,7 +15,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select, union_all, update
+from sqlalchemy import Connection, Table, bindparam, insert, select, union_all, update
 from sqlalchemy.exc import IntegrityError
 
 from dexml.errors import LedgerError, StaleEpoch
@@ -218,8 +218,9 @@ def verify(connection: Connection, stream: str) -> int:
 
 def _chained_rows(connection: Connection, stream: str) -> Iterator[tuple[str, dict[str, Any]]]:
     def rows_of(table: Table) -> Iterator[tuple[int, str, dict[str, Any]]]:
-        query = select(table).where(table.c.stream == stream).order_by(table.c.seq)
-        result = opened.enter_context(connection.execute(query, execution_options=_STREAMING))
+        result = opened.enter_context(
+            connection.execute(_ROWS_OF[table.name], {"of": stream}, execution_options=_STREAMING)
+        )
         for row in result.mappings():
             yield row["seq"], table.name, dict(row)
 
@@ -230,6 +231,19 @@ def _chained_rows(connection: Connection, stream: str) -> Iterator[tuple[str, di
 
 
 _STREAMING = {"yield_per": 1_000}
+# built once: to build a statement takes longer than to execute it
+_ROWS_OF = {
+    table.name: select(table).where(table.c.stream == bindparam("of")).order_by(table.c.seq)
+    for table in JOURNALS
+}
+_DIGEST_AT = union_all(
+    *(
+        select(table.c.digest).where(
+            table.c.stream == bindparam("of"), table.c.seq == bindparam("at")
+        )
+        for table in JOURNALS
+    )
+)
 
 
 def _check_link(table: str, row: dict[str, Any], before: Head) -> None:
@@ -251,15 +265,8 @@ def _check_link(table: str, row: dict[str, Any], before: Head) -> None:
 
 
 def _check_anchor(connection: Connection, stream: str, anchored: Head) -> None:
-    query = union_all(
-        *(
-            select(table.c.digest).where(
-                table.c.stream == anchored.stream, table.c.seq == anchored.seq
-            )
-            for table in JOURNALS
-        )
-    )
-    if anchored.digest not in connection.execute(query).scalars().all():
+    found = connection.execute(_DIGEST_AT, {"of": anchored.stream, "at": anchored.seq})
+    if anchored.digest not in found.scalars().all():
         raise LedgerError(
             f"row {anchored.seq} of stream {anchored.stream!r}",
             f"must have the digest anchored in stream {stream!r}",

@@ -79,6 +79,7 @@ def step_rows(number: int) -> StepRows:
 
 def commit(ledger: Ledger, epoch: int, number: int, stream: str = "risk", run: str = "r") -> bool:
     event = json.dumps({"number": number})
+    state = json.dumps({"run": run, "number": number})
     return ledger.commit_event(
-        stream, epoch, run, f"bar:{number}", event, ["{}", f"[{number}]"], step_rows(number), "{}"
+        stream, epoch, run, f"bar:{number}", event, ["{}", f"[{number}]"], step_rows(number), state
     )

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,14 @@ def _tamper(url: str, statement: str) -> None:
     with connection:
         assert connection.execute(statement).rowcount > 0
     connection.close()
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    """A ledger in which a forger's rows are rolled back after each verification."""
+    with Ledger.open(f"sqlite:///{tmp_path_factory.mktemp('chain')}/ledger.db") as ledger:
+        _written(ledger)
+        yield ledger
 
 
 def _written(ledger: Ledger) -> None:
@@ -54,7 +62,7 @@ def _forecast(ledger: Ledger, epoch: int) -> None:
 def _another(column: sa.Column[Any], value: Any) -> Any:
     if value is None:
         return "x" if column.type.python_type is str else 1
-    return f"{value}x" if isinstance(value, str) else value + 1
+    return f"{value}x" if isinstance(value, str) else value + 1_000
 
 
 def _key(table: sa.Table, row: Any) -> Any:
@@ -81,11 +89,10 @@ TABLES = pytest.mark.parametrize("table", metadata.sorted_tables, ids=str)
 
 
 @TABLES
-def test_any_changed_column_of_any_row_is_named(ledger: Ledger, table: sa.Table) -> None:
-    _written(ledger)
+def test_any_changed_column_of_any_row_is_named(written: Ledger, table: sa.Table) -> None:
     n_changed = 0
-    with ledger._database.writing() as connection:
-        for row in _rows(connection, table):
+    with written._database.writing() as connection:
+        for row in _rows(connection, table)[-2:]:
             for column in table.columns:
                 value = _another(column, row._mapping[column.name])
                 forged = sa.update(table).where(_key(table, row)).values({column.name: value})
@@ -95,18 +102,16 @@ def test_any_changed_column_of_any_row_is_named(ledger: Ledger, table: sa.Table)
 
 
 @TABLES
-def test_any_removed_row_is_named(ledger: Ledger, table: sa.Table) -> None:
-    _written(ledger)
-    with ledger._database.writing() as connection:
+def test_any_removed_row_is_named(written: Ledger, table: sa.Table) -> None:
+    with written._database.writing() as connection:
         for row in _rows(connection, table):
             _found(connection, [sa.delete(table).where(_key(table, row))], _place(table, row))
         verify_ledger(connection)
 
 
 @TABLES
-def test_two_swapped_rows_are_named(ledger: Ledger, table: sa.Table) -> None:
-    _written(ledger)
-    with ledger._database.writing() as connection:
+def test_two_swapped_rows_are_named(written: Ledger, table: sa.Table) -> None:
+    with written._database.writing() as connection:
         first, second = _rows(connection, table)[:2]
         free = {column.name for column in table.columns if not column.primary_key}
         swapped = [
@@ -117,8 +122,6 @@ def test_two_swapped_rows_are_named(ledger: Ledger, table: sa.Table) -> None:
                 for one, other in ((first, second), (second, first))
             ),
         ]
-        if table.name == "outbox":  # a row says only whether it is done: these two say the same
-            swapped = swapped[:2]
         _found(connection, swapped, _place(table, first))
 
 
@@ -131,23 +134,15 @@ def _place(table: sa.Table, row: Any) -> str:
 
 @pytest.mark.parametrize("stream", ["runs", "models", "tokens", "requests", "execution", "risk"])
 def test_a_chain_cut_at_its_end_is_named_by_the_stream_that_anchored_it(
-    ledger: Ledger, stream: str
+    written: Ledger, stream: str
 ) -> None:
-    _written(ledger)
-    _forecast_again(ledger)
-    with ledger._database.writing() as connection:
+    with written._database.writing() as connection:
         head = {head.stream: head for head in heads(connection)}[stream]
         assert _cut(connection, stream) == head.seq - 1
         with pytest.raises(LedgerError, match=rf"{head.seq} of stream '{stream}' must have the"):
             verify_ledger(connection)
         connection.rollback()
-    ledger.verify()
-
-
-def _forecast_again(ledger: Ledger) -> None:
-    row = {"instrument": "SOL/USDT", "closed_at": AT, "target": "up", "probability": 0.5}
-    epoch = ledger.acquire_epoch("forecast", "again")
-    ledger.add_forecasts("forecast", epoch, "r", [{**row, "model": "m"}])
+    written.verify()
 
 
 def _cut(connection: sa.Connection, stream: str) -> int:
