@@ -56,10 +56,10 @@ class Server:
     def driver_url(self, database: str) -> str:
         return self.url(database).replace("postgresql:", "postgresql+psycopg:")
 
-    def new(self) -> str:
-        """Make an empty database and return its name."""
+    def new(self, template: str = "template0") -> str:
+        """Make a database, empty or as another one, and return its name."""
         name = f"test_{next(self.numbers)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
 

@@ -28,7 +28,7 @@ __all__ = ["Database"]
 # A stall of the disk is not a failure yet, but an owner must answer before its caller gives up.
 BUSY_TIMEOUT_S = 5.0
 # A server may go away at any time: every wait for it is bounded.
-CONNECT_S, STATEMENT_MS, LOCK_MS, POOL_SIZE = 2, 2_000, 500, 5
+CONNECT_S, STATEMENT_MS, LOCK_MS, IDLE_MS, POOL_SIZE = 2, 2_000, 500, 5_000, 5
 
 
 class Database:
@@ -142,7 +142,7 @@ def _bounds(url: URL) -> dict[str, Any]:
         "statement_timeout": STATEMENT_MS,
         "lock_timeout": LOCK_MS,
         # an owner that was stopped in the middle must not keep its stream locked for ever
-        "idle_in_transaction_session_timeout": STATEMENT_MS,
+        "idle_in_transaction_session_timeout": IDLE_MS,
     }
     return {
         "connect_timeout": CONNECT_S,
@@ -197,6 +197,7 @@ _KNOWN = (
     ("locked", LedgerAway, *_BUSY),
     ("lock timeout", LedgerAway, *_BUSY),
     ("deadlock", LedgerAway, *_BUSY),
+    ("idle-in-transaction", LedgerAway, "must not wait for its writer", "Repeat what was asked."),
     ("could not serialize", LedgerAway, *_BUSY),
     ("not a database", LedgerError, "must be a ledger", "Name another file or restore a backup."),
     ("malformed", LedgerError, "must be intact", "Restore it from a backup."),
@@ -209,6 +210,7 @@ def _in_own_words(name: str, error: SQLAlchemyError) -> DexmlError:
         if sign in str(cause):
             return kind(f"database {name}", rule, cause, fix)
     # a server that does not answer may be back soon, a file that fails like this will not
-    away = isinstance(error, OperationalError | InterfaceError | PoolTimeoutError)
+    cut = isinstance(error, DBAPIError) and error.connection_invalidated
+    away = cut or isinstance(error, OperationalError | InterfaceError | PoolTimeoutError)
     kind = LedgerAway if away and not isinstance(cause, sqlite3.Error) else LedgerError
     return kind(f"database {name}", "must answer", cause, "Check that it runs and its URL.")
