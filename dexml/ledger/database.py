@@ -57,9 +57,7 @@ class Database:
         """Open a transaction that sees one consistent state."""
         with self._translated(), self._engine.connect() as connection:
             if connection.dialect.name == "postgresql":
-                connection.execution_options(
-                    isolation_level="REPEATABLE READ", postgresql_readonly=True
-                )
+                connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 yield connection
 
@@ -193,6 +191,7 @@ _KNOWN = (
     ("No space left", EnvironmentRefused, "must have room", "Free disk space and start again."),
     ("readonly", EnvironmentRefused, "must be writable", "Check the file's owner and mode."),
     ("read-only", EnvironmentRefused, "must be writable", "Connect to the primary server."),
+    ("read-write mode", EnvironmentRefused, "must be writable", "Connect to the primary server."),
     ("unable to open", EnvironmentRefused, "must be writable", "Check the folder and its mode."),
     ("locked", LedgerAway, *_BUSY),
     ("lock timeout", LedgerAway, *_BUSY),
