@@ -63,7 +63,8 @@ def _die_everywhere(
 def test_death_at_any_database_call_loses_nothing_and_does_nothing_twice(store: Store) -> None:
     calls = recorded_calls(store)[:5]
     assert [str(call) for call in calls][2:] == ["bars_closed", "work", "filled"]
-    assert _die_everywhere(store, calls, [2, 3], all_of_them=False) > 35
+    numbers = [2, 3] if isinstance(store, Files) else [2]
+    assert _die_everywhere(store, calls, numbers, all_of_them=False) >= 20 * len(numbers)
 
 
 @pytest.mark.soak
