@@ -36,8 +36,8 @@ def test_of_20_callers_that_race_for_the_last_of_a_limit_one_gets_its_order(seen
     race = seen["race"]
     assert race["callers"] == 20
     assert sorted(race["told"]) == ["declined"] * 19 + ["enter"]
-    assert race["orders"] == race["reservations"] == 1
-    assert set(race["reasons"]) == {"cash"}
+    assert race["reasons"] == ["limit gross_notional"]
+    assert race["orders"] == race["queued"] == race["reservations"] == 1
     assert race["identical"]
 
 
@@ -55,7 +55,9 @@ def test_kill_9_with_50_decisions_in_flight_loses_none_and_makes_none_twice(seen
     assert set(killed["failures"]) <= {"away", "ActorNotReady"}
     assert killed["failures"]
     assert killed["events"] == killed["distinct_events"] == 50
-    assert killed["reserved"] == killed["open"]
+    assert killed["in_order"]
+    assert len(killed["reserved"]) == 1
+    assert killed["equal"]
     assert killed["identical"]
 
 
