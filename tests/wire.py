@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import suppress
+from math import inf
 from typing import Literal
 
 Loss = Literal["question", "answer"]
@@ -24,21 +25,23 @@ class Wire:
         self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        self._is_cut = self._is_closed = False
+        self._is_closed = False
+        self._n_refused: float = 0
         self._mark: bytes | None = None
         self._loss: Loss | None = None
+        self._swallows = False
         self.n_lost = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def cut(self) -> None:
-        """Drop all connections and refuse new ones."""
+    def cut(self, n_refused: float = inf) -> None:
+        """Drop all connections, and refuse so many new ones."""
         with self._lock:
-            self._is_cut = True
+            self._n_refused = n_refused
         self._drop()
 
     def mend(self) -> None:
         with self._lock:
-            self._is_cut = False
+            self._n_refused = 0
 
     def lose(self, loss: Loss, mark: bytes) -> None:
         with self._lock:
@@ -63,14 +66,18 @@ class Wire:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            if self._is_cut:
+            if self._n_refused > 0:
+                self._n_refused -= 1
                 client.close()
-                continue
-            server = socket.create_connection(self._to)
-            with self._lock:
-                self._open += [client, server]
-            for source, sink, asks in ((client, server, True), (server, client, False)):
-                threading.Thread(target=self._carry, args=(source, sink, asks), daemon=True).start()
+            else:
+                self._connect(client)
+
+    def _connect(self, client: socket.socket) -> None:
+        server = socket.create_connection(self._to)
+        with self._lock:
+            self._open += [client, server]
+        for source, sink, asks in ((client, server, True), (server, client, False)):
+            threading.Thread(target=self._carry, args=(source, sink, asks), daemon=True).start()
 
     def _carry(self, source: socket.socket, sink: socket.socket, asks: bool) -> None:
         marked = False
@@ -80,20 +87,18 @@ class Wire:
                 if marked and _COMMIT in data and self._loss == "question":
                     break
                 if marked and _COMMIT in data and self._loss == "answer":
-                    self._swallow_answer = True
+                    self._swallows = True
                     sink.sendall(data)
                     return
-                if not asks and self._swallow_answer:
+                if not asks and self._swallows:
                     break
                 sink.sendall(data)
             else:
                 return
             self._lost()
 
-    _swallow_answer = False
-
     def _lost(self) -> None:
         self.n_lost += 1
         self._loss = self._mark = None
-        self._swallow_answer = False
+        self._swallows = False
         self._drop()

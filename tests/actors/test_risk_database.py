@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+import actors.risk
 from dexml.costs import CostConfig
 from dexml.domain import Intent
 from dexml.errors import ActorNotReady, EnvironmentRefused, LedgerAway, LedgerError
@@ -47,16 +48,41 @@ class Counting(PaperBroker):
         return super().execute(intent, market_price, at)
 
 
-class Wired:
-    """The life of a run whose owners reach their database over a wire."""
+class Undisturbed:
+    """A run that has begun, and what its ledger holds after a life with one restart."""
 
     def __init__(self, server: Server, calls: list[Call]) -> None:
         self.server, self.calls = server, calls
-        self.begun = server.url(server.new())
+        self.store = Databases(server)
+        self.begun = self.store.new()
         begin_run(self.begun)
-        self.direct = Databases(server).copy(self.begun)
-        self.wire = Wire(server.port)
-        self.life = Life(self.direct.replace(f":{server.port}/", f":{self.wire.port}/"))
+        self._held: dict[int, dict[str, Any]] = {}
+
+    def held(self, restart_before: int) -> dict[str, Any]:
+        if restart_before not in self._held:
+            url = self.store.copy(self.begun)
+            self._held[restart_before] = lived(url, self.calls, [restart_before])
+        return self._held[restart_before]
+
+
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory: pytest.TempPathFactory) -> list[Call]:
+    return recorded_calls(Files(tmp_path_factory.mktemp("calls")))[:5]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(postgres: Server, calls: list[Call]) -> Undisturbed:
+    return Undisturbed(postgres, calls)
+
+
+class Wired:
+    """The life of a run whose owners reach their database over a wire."""
+
+    def __init__(self, whole: Undisturbed) -> None:
+        self.server, self.calls, self.undisturbed = whole.server, whole.calls, whole.held
+        self.direct = whole.store.copy(whole.begun)
+        self.wire = Wire(self.server.port)
+        self.life = Life(self.direct.replace(f":{self.server.port}/", f":{self.wire.port}/"))
         self.broker = Counting(CostConfig())
         self.life.execution._broker = self.broker
 
@@ -67,9 +93,6 @@ class Wired:
     def close(self) -> None:
         self.life.close()
         self.wire.close()
-
-    def undisturbed(self, restart_before: int) -> dict[str, Any]:
-        return lived(Databases(self.server).copy(self.begun), self.calls, [restart_before])
 
     def make(self, *numbers: int) -> None:
         for number in numbers:
@@ -94,8 +117,8 @@ class Wired:
 
 
 @pytest.fixture
-def wired(postgres: Server) -> Iterator[Wired]:
-    with closing(Wired(postgres, recorded_calls(Databases(postgres))[:5])) as made:
+def wired(undisturbed: Undisturbed) -> Iterator[Wired]:
+    with closing(Wired(undisturbed)) as made:
         yield made
 
 
@@ -174,14 +197,20 @@ def test_a_stream_that_another_session_has_locked_is_not_waited_for(wired: Wired
     ],
 )
 def test_a_file_that_takes_no_more_decides_nothing_and_recovers(
-    tmp_path: Path, pragma: str, undo: str, error: type[Exception], match: str
+    tmp_path: Path,
+    calls: list[Call],
+    monkeypatch: pytest.MonkeyPatch,
+    pragma: str,
+    undo: str,
+    error: type[Exception],
+    match: str,
 ) -> None:
+    monkeypatch.setattr(actors.risk, "SNAPSHOT_EVERY", 1)  # a state does not fit where rows do
     files = Files(tmp_path)
-    calls = recorded_calls(files)[:5]
     begun = files.new()
     begin_run(begun)
     with closing(sqlite3.connect(begun.removeprefix("sqlite:///"))) as connection:
-        connection.execute("VACUUM")  # the migrations left free pages
+        connection.execute("VACUUM")  # migrations leave free pages
     url = files.copy(begun)
     with closing(Life(url)) as life:
         for call in calls[:2]:
@@ -204,12 +233,13 @@ def test_a_file_that_takes_no_more_decides_nothing_and_recovers(
     assert held(url) == lived(files.copy(begun), calls, [2])
 
 
-def test_a_book_and_reservations_that_differ_are_not_started_on(tmp_path: Path) -> None:
-    files = Files(tmp_path)
-    url = files.new()
+def test_a_book_and_reservations_that_differ_are_not_started_on(
+    tmp_path: Path, calls: list[Call]
+) -> None:
+    url = Files(tmp_path).new()
     begin_run(url)
     with closing(Life(url)) as life:
-        for call in recorded_calls(files)[:3]:
+        for call in calls[:3]:
             life.make(call)
         assert len(life.ledger.reservations(RUN)) == 1
         life.risk._require_reserved()
