@@ -25,8 +25,8 @@ from dexml.errors import ConfigError, DexmlError, EnvironmentRefused, LedgerAway
 
 __all__ = ["Database"]
 
-# A stall of the disk is not a failure yet, but an owner must answer before its caller gives up.
-BUSY_TIMEOUT_S = 5.0
+# For other processes of this machine on the same file: a stall of the disk is not a failure yet.
+BUSY_TIMEOUT_S = 10.0
 # A server may go away at any time: every wait for it is bounded.
 CONNECT_S, STATEMENT_MS, LOCK_MS, IDLE_MS, POOL_SIZE = 2, 2_000, 500, 5_000, 5
 
