@@ -6,16 +6,21 @@ import multiprocessing
 import os
 import signal
 from collections import Counter
+from datetime import datetime
+from decimal import Decimal
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from actors.execution import ExecutionActor
 from actors.risk import RiskActor
-from dexml.domain import Signal
+from dexml.costs import CostConfig
+from dexml.domain import Fill, Intent, Signal
 from dexml.errors import ActorNotReady, DexmlError, LedgerAway, StaleEpoch
-from dexml.events import BarsClosed, Trade
+from dexml.events import BarsClosed, OrderFailed, Trade
+from dexml.execution.paper import PaperBroker
 from dexml.experiments.replay import replay_run
 from dexml.ledger import Ledger
 from tests.actors.lives import FIRST, NAME, RUN, bars, begin_run
@@ -168,6 +173,29 @@ def test_an_owner_that_was_paused_and_replaced_never_writes_again(url: str) -> N
         assert ledger.n_events(RUN) == 3
         assert _epochs_in_order(ledger)
         assert replay_run(ledger, RUN).identical
+
+
+class Counting(PaperBroker):
+    sent = 0
+
+    def execute(self, intent: Intent, market_price: Decimal, at: datetime) -> Fill | OrderFailed:
+        self.sent += 1
+        return super().execute(intent, market_price, at)
+
+
+def test_an_owner_of_the_account_that_was_replaced_sends_nothing(url: str) -> None:
+    risk, broker = RiskActor(RUN, url), Counting(CostConfig())
+    risk.start(_acquired(url, "risk"))
+    old, new = ExecutionActor(RUN, url, broker), ExecutionActor(RUN, url, broker)
+    with Ledger.open(url) as ledger:
+        old.start(ledger.acquire_epoch("execution", "old"))
+        new.start(ledger.acquire_epoch("execution", "new"))
+    close = close_of(FIRST)
+    risk.handle(close)
+    with pytest.raises(StaleEpoch, match="held by 'new'"):
+        old.work(None, close.at)
+    assert broker.sent == 0
+    assert len(new.work(None, close.at)) == broker.sent == 1
 
 
 def _epochs_in_order(ledger: Ledger) -> bool:
