@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import suppress
 from math import inf
 from typing import Literal
@@ -30,6 +31,7 @@ class Wire:
         self._mark: bytes | None = None
         self._loss: Loss | None = None
         self._swallows = False
+        self._frozen = threading.Event()
         self.n_lost = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -42,6 +44,12 @@ class Wire:
     def mend(self) -> None:
         with self._lock:
             self._n_refused = 0
+        self._frozen.clear()
+        self._drop()
+
+    def freeze(self) -> None:
+        """Take what is sent and carry nothing, as a server that is stopped."""
+        self._frozen.set()
 
     def lose(self, loss: Loss, mark: bytes) -> None:
         with self._lock:
@@ -83,6 +91,8 @@ class Wire:
         marked = False
         with suppress(OSError):
             while data := source.recv(65_536):
+                while self._frozen.is_set():
+                    time.sleep(0.01)
                 marked = marked or (asks and self._mark is not None and self._mark in data)
                 if marked and _COMMIT in data and self._loss == "question":
                     break

@@ -27,8 +27,6 @@ __all__ = ["Database"]
 
 # For other processes of this machine on the same file: a stall of the disk is not a failure yet.
 BUSY_TIMEOUT_S = 10.0
-# A server may go away at any time: every wait for it is bounded.
-CONNECT_S, STATEMENT_MS, LOCK_MS, IDLE_MS, POOL_SIZE = 2, 2_000, 500, 5_000, 5
 
 
 class Database:
@@ -83,14 +81,9 @@ class Database:
 
     def _make_server_engine(self) -> Engine:
         try:
-            return create_engine(
-                self._url,
-                connect_args=_bounds(self._url),
-                pool_pre_ping=True,
-                pool_size=POOL_SIZE,
-                max_overflow=0,
-                pool_timeout=CONNECT_S,
-            )
+            from dexml.ledger.server import connect_engine  # its driver loads a C library
+
+            return connect_engine(self._url)
         except ModuleNotFoundError as error:
             raise ConfigError(
                 f"database_url {self.name}",
@@ -131,25 +124,6 @@ def _checked_url(url: str) -> URL:
     if parsed.drivername == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
     return parsed
-
-
-def _bounds(url: URL) -> dict[str, Any]:
-    if url.drivername != "postgresql+psycopg":
-        return {}
-    limits = {
-        "statement_timeout": STATEMENT_MS,
-        "lock_timeout": LOCK_MS,
-        # an owner that was stopped in the middle must not keep its stream locked for ever
-        "idle_in_transaction_session_timeout": IDLE_MS,
-    }
-    return {
-        "connect_timeout": CONNECT_S,
-        "tcp_user_timeout": STATEMENT_MS,
-        "keepalives_idle": 1,
-        "keepalives_interval": 1,
-        "keepalives_count": 2,
-        "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
-    }
 
 
 def _prepare_folder(url: URL) -> None:

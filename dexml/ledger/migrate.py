@@ -35,7 +35,7 @@ def migrate(database: Database) -> None:
         if revision(connection) == NEWEST:
             return
     with database.writing() as connection:
-        _wait_for_others(connection)
+        _keep_others_out(connection)
         found = revision(connection)
         if found is not None and found > NEWEST:
             raise LedgerError(
@@ -48,11 +48,10 @@ def migrate(database: Database) -> None:
             upgrade(connection, NEWEST)
 
 
-def _wait_for_others(connection: Connection) -> None:
+def _keep_others_out(connection: Connection) -> None:
     # SQLite has let in one writer only; elsewhere two could make the same tables
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SET LOCAL statement_timeout = '60s'"))
-        connection.execute(text("SET LOCAL lock_timeout = '60s'"))
+        connection.execute(text("SET LOCAL lock_timeout = '2s'"))
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('dexml.migrate'))"))
 
 

@@ -158,6 +158,14 @@ def test_while_the_database_is_gone_nothing_is_decided_or_sent(wired: Wired) -> 
     assert wired.end(2, 3, 4) == wired.undisturbed(2)
 
 
+def test_a_server_that_takes_questions_and_never_answers_is_given_up(wired: Wired) -> None:
+    wired.make(0, 1)
+    wired.wire.freeze()
+    wired.refused(2, LedgerAway, "must answer")
+    wired.wire.mend()
+    assert wired.end(2, 3, 4) == wired.undisturbed(2)
+
+
 def test_an_intent_waits_while_the_database_is_gone_and_is_sent_once(wired: Wired) -> None:
     wired.make(0, 1, 2)
     wired.wire.cut()

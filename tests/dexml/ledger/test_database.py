@@ -13,8 +13,9 @@ from dexml.errors import ConfigError, EnvironmentRefused, LedgerAway, LedgerErro
 from dexml.ledger import Ledger
 from dexml.ledger.chain import heads
 from dexml.ledger.checks import verify_ledger
-from dexml.ledger.database import CONNECT_S, POOL_SIZE, Database
+from dexml.ledger.database import Database
 from dexml.ledger.migrate import NEWEST, SCRIPTS, upgrade
+from dexml.ledger.server import CONNECT_S, POOL_SIZE
 from dexml.ledger.tables import metadata
 from tests.dexml.ledger.examples import commit
 from tests.postgres import Server
