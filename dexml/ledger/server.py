@@ -21,11 +21,9 @@ ANSWER_S = 2.5
 class _BoundedConnection(psycopg.Connection[Any]):
     """A connection that gives up a server which takes a question and never answers."""
 
-    answer_s = ANSWER_S
-
-    def wait(self, gen: Any, interval: float = 0.1) -> Any:
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         try:
-            return super().wait(_bounded(gen, self.answer_s), interval)
+            return super().wait(_bounded(gen), interval, timeout)
         except _NoAnswer:
             self.close()  # an answer that comes now would be taken for that of the next question
             raise
@@ -35,14 +33,14 @@ class _NoAnswer(psycopg.OperationalError):
     pass
 
 
-def _bounded(gen: Generator[Any, Any, Any], answer_s: float) -> Generator[Any, Any, Any]:
-    deadline = time.monotonic() + answer_s
+def _bounded(gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    deadline = time.monotonic() + ANSWER_S
     try:
         wanted = next(gen)
         while True:
             ready = yield wanted
             if ready == waiting.READY_NONE and time.monotonic() > deadline:
-                raise _NoAnswer(f"no answer in {answer_s:g} s")
+                raise _NoAnswer(f"no answer in {ANSWER_S} s")
             wanted = gen.send(ready)
     except StopIteration as ended:
         return ended.value
