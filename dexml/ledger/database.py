@@ -11,12 +11,21 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from dexml.errors import ConfigError, DexmlError, EnvironmentRefused, LedgerError
+from dexml.errors import ConfigError, DexmlError, EnvironmentRefused, LedgerAway, LedgerError
 
 __all__ = ["Database"]
 
+# For other processes of this machine on the same file: a stall of the disk is not a failure yet.
 BUSY_TIMEOUT_S = 10.0
 
 
@@ -44,8 +53,11 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open a transaction that sees one consistent state."""
-        with self._translated(), self._engine.connect() as connection, connection.begin():
-            yield connection
+        with self._translated(), self._engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -69,7 +81,9 @@ class Database:
 
     def _make_server_engine(self) -> Engine:
         try:
-            return create_engine(self._url, pool_pre_ping=True)
+            from dexml.ledger.server import connect_engine  # its driver loads a C library
+
+            return connect_engine(self._url)
         except ModuleNotFoundError as error:
             raise ConfigError(
                 f"database_url {self.name}",
@@ -107,6 +121,8 @@ def _checked_url(url: str) -> URL:
         ) from error
     if parsed.get_backend_name() == "sqlite":
         _prepare_folder(parsed)
+    if parsed.drivername == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
     return parsed
 
 
@@ -143,11 +159,19 @@ def _switch_to_wal(connection: sqlite3.Connection, patience_s: float) -> None:
             time.sleep(0.01)
 
 
+_BUSY = ("must be free", "Another process holds its lock: try again.")
 _KNOWN = (
     ("disk is full", EnvironmentRefused, "must have room", "Free disk space and start again."),
+    ("No space left", EnvironmentRefused, "must have room", "Free disk space and start again."),
     ("readonly", EnvironmentRefused, "must be writable", "Check the file's owner and mode."),
+    ("read-only", EnvironmentRefused, "must be writable", "Connect to the primary server."),
+    ("read-write mode", EnvironmentRefused, "must be writable", "Connect to the primary server."),
     ("unable to open", EnvironmentRefused, "must be writable", "Check the folder and its mode."),
-    ("locked", LedgerError, "must be free", "Another process holds its lock: try again."),
+    ("locked", LedgerAway, *_BUSY),
+    ("lock timeout", LedgerAway, *_BUSY),
+    ("deadlock", LedgerAway, *_BUSY),
+    ("idle-in-transaction", LedgerAway, "must not wait for its writer", "Repeat what was asked."),
+    ("could not serialize", LedgerAway, *_BUSY),
     ("not a database", LedgerError, "must be a ledger", "Name another file or restore a backup."),
     ("malformed", LedgerError, "must be intact", "Restore it from a backup."),
 )
@@ -158,4 +182,8 @@ def _in_own_words(name: str, error: SQLAlchemyError) -> DexmlError:
     for sign, kind, rule, fix in _KNOWN:
         if sign in str(cause):
             return kind(f"database {name}", rule, cause, fix)
-    return LedgerError(f"database {name}", "must answer", cause, "Check that it runs and its URL.")
+    # a server that does not answer may be back soon, a file that fails like this will not
+    cut = isinstance(error, DBAPIError) and error.connection_invalidated
+    away = cut or isinstance(error, OperationalError | InterfaceError | PoolTimeoutError)
+    kind = LedgerAway if away and not isinstance(cause, sqlite3.Error) else LedgerError
+    return kind(f"database {name}", "must answer", cause, "Check that it runs and its URL.")
