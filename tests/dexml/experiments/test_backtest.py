@@ -180,7 +180,7 @@ def test_a_changed_fill_or_setting_shows_as_the_first_difference() -> None:
     dear = KernelConfig(costs=CostConfig(pool_fee_bps=30))
     other = replay(records, initial_state("replayed", dear, INSTRUMENTS, Decimal(10_000)))
     assert other.first_difference is not None
-    assert "recorded" in other.first_difference
+    assert "recorded" in str(other.first_difference)
 
 
 @pytest.mark.slow
