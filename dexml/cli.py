@@ -27,8 +27,8 @@ from dexml.cli_options import (
     symbols_of,
 )
 from dexml.cli_validate import validate_app
-from dexml.terminal import run as run_app
 from dexml.terminal import Screen, screen
+from dexml.terminal import run as run_app
 
 if TYPE_CHECKING:
     from dexml.ledger import Ledger

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from dexml.experiments.origin import Names, Origin, changes, code_files, libraries
 
-__all__ = ["Difference", "Differences", "Kind", "warnings"]
+__all__ = ["NOTHING", "Difference", "Differences", "Kind", "warnings"]
 
 Kind = Literal[
     "model",
@@ -49,6 +49,7 @@ _MADE_FROM: dict[Kind, tuple[Kind, ...]] = {
     "health": _DATA_KINDS,
     "decision": (),
 }
+NOTHING = "none"
 _NAMED = 3  # files in a sentence
 
 
@@ -117,6 +118,8 @@ class Differences:
     def _cause(self, kind: Kind, code: Sequence[str], versions: str) -> str:
         if kind == "model":
             return "model changed"
+        if kind == "bar" and self.first[kind].recorded == NOTHING:
+            return "bar came after the run had decided on its close, or was added"
         found = [_word(self.first[one]) for one in _MADE_FROM[kind] if one in self.first]
         made_by = [file for file in code if file.startswith(_CODE[kind])]
         causes = list(dict.fromkeys(found))

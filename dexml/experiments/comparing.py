@@ -12,14 +12,12 @@ import pandas as pd
 from dexml.cycle import Timing, run_bar
 from dexml.domain import PRICE_COLUMNS, Bar, Intent, Signal
 from dexml.events import BarsClosed, Command, Event, Filled, OrderFailed, PricesSeen
-from dexml.experiments.causes import Differences
+from dexml.experiments.causes import NOTHING, Differences
 from dexml.experiments.rebuild import Rebuilt
 from dexml.records import encode
 from dexml.state import State
 
 __all__ = ["CloseRecord", "compare_close", "compare_start"]
-
-_NOTHING = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +81,7 @@ def compare_close(
 
 def _compare_features(found: Differences, record: CloseRecord, rebuilt: Rebuilt, at: str) -> None:
     for name in sorted({*record.features, *rebuilt.features}):
-        then, now = record.features.get(name, _NOTHING), rebuilt.features.get(name, _NOTHING)
+        then, now = record.features.get(name, NOTHING), rebuilt.features.get(name, NOTHING)
         found.compare("features", f"{name} {at}", then, now)
 
 
@@ -96,7 +94,7 @@ def _compare_forecasts(found: Differences, record: CloseRecord, rebuilt: Rebuilt
         for target, value in row.items()
     }
     for key in sorted({*record.forecasts, *now}):
-        said = record.forecasts.get(key, _NOTHING), now.get(key, _NOTHING)
+        said = record.forecasts.get(key, NOTHING), now.get(key, NOTHING)
         found.compare("forecast", f"{key[1]} of {key[0]} {at}", *said)
 
 
@@ -109,7 +107,7 @@ def _compare_events(
     signals = record.event.signals if rebuilt.forecasts is None else rebuilt.signals
     for event in _events(tuple(rebuilt.bars.values()), signals, timing):
         if isinstance(event, PricesSeen):
-            then = record.prices.get(event.id, _NOTHING)
+            then = record.prices.get(event.id, NOTHING)
             found.compare("prices", event.id, then, encode(event))
         elif isinstance(event, BarsClosed):
             _compare_signals(found, record.event, event, at)
@@ -147,7 +145,7 @@ def _events(bars: tuple[Bar, ...], signals: tuple[Signal, ...], timing: Timing) 
 
 def _bars_apart(one: Bar | None, other: Bar | None) -> tuple[str, str]:
     if one is None or other is None or one == other:
-        return tuple(_NOTHING if bar is None else "a bar" for bar in (one, other))  # type: ignore
+        return tuple(NOTHING if bar is None else "a bar" for bar in (one, other))  # type: ignore
     apart = [name for name in PRICE_COLUMNS if getattr(one, name) != getattr(other, name)]
     return _fields(one, apart), _fields(other, apart)
 
@@ -158,7 +156,7 @@ def _fields(bar: Bar, names: Sequence[str]) -> str:
 
 def _said(signal: Signal | None) -> str:
     if signal is None:
-        return _NOTHING
+        return NOTHING
     members = ", ".join(f"{name} {value!r}" for name, value in signal.members)
     return f"{signal.probability!r} ({members})"
 

@@ -11,7 +11,7 @@ from dexml.ledger.database import Database
 
 __all__ = ["NEWEST", "migrate", "revision"]
 
-NEWEST = "0004"
+NEWEST = "0005"
 
 SCRIPTS = Path(__file__).parent / "migrations"
 
