@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -67,9 +67,11 @@ class DeepReport:
 
 @dataclass(slots=True, kw_only=True)
 class _Heard:
-    """Events of a run that can be made again."""
+    """Events of a run that can be made again, and which model spoke at each close."""
 
     closes: dict[datetime, BarsClosed] = field(default_factory=dict)
+    models: dict[datetime, str] = field(default_factory=dict)
+    n_forecasts: int = 0
     prices: dict[str, str] = field(default_factory=dict)
     health: dict[datetime, dict[str, str]] = field(default_factory=dict)
 
@@ -100,20 +102,19 @@ def replay_deep(ledger: Ledger, run: str, home: Path) -> DeepReport:
     store = _store(run, origin, home)
     decided = replay_run(ledger, run)
     found, heard = Differences(), _heard(ledger, run)
-    models = _models(ledger, run, heard)
-    suites = _suites(Registry(home / "models"), set(models.values()), found)
+    suites = _suites(Registry(home / "models"), set(heard.models.values()), found)
     state = decode_state(started["config"]["initial_state"])
-    records = {at: _record(ledger, run, at, heard) for at in heard.closes}
+    records = _Records(ledger, run, heard)
     try:
         _compare_data(found, store, origin, datetime.fromisoformat(started["at"]), state)
-        _compare_closes(found, store, origin, state, records, models, suites)
+        _compare_closes(found, store, origin, state, records, suites)
     except DataError as error:
         found.compare("bar", error.subject, error.rule, error.was)
     if (first := decided.first_difference) is not None:
         found.compare("decision", first.event_id, first.recorded, first.now)
     return DeepReport(
         closes=len(heard.closes),
-        forecasts=sum(len(one.forecasts) for one in records.values()),
+        forecasts=heard.n_forecasts,
         decisions=decided.decisions,
         differences=found.explained(origin),
         warnings=warnings(origin),
@@ -153,11 +154,11 @@ def _heard(ledger: Ledger, run: str) -> _Heard:
         elif isinstance(event, HealthChanged):
             said = "" if event.healthy else event.reason
             heard.health.setdefault(event.at, {})[event.instrument] = said
+    _name_models(ledger, run, heard)
     return heard
 
 
-def _models(ledger: Ledger, run: str, heard: _Heard) -> dict[datetime, str]:
-    models: dict[datetime, str] = {}
+def _name_models(ledger: Ledger, run: str, heard: _Heard) -> None:
     for closed_at in heard.closes:
         rows = ledger.forecasts(run, closed_at)
         if not rows:
@@ -167,8 +168,8 @@ def _models(ledger: Ledger, run: str, heard: _Heard) -> dict[datetime, str]:
                 "missing",
                 "Replay it without --deep.",
             )
-        models[closed_at] = rows[0]["model"]
-    return models
+        heard.models[closed_at] = rows[0]["model"]
+        heard.n_forecasts += len(rows)
 
 
 def _suites(registry: Registry, digests: set[str], found: Differences) -> dict[str, Suite]:
@@ -184,15 +185,22 @@ def _suites(registry: Registry, digests: set[str], found: Differences) -> dict[s
     return suites
 
 
-def _record(ledger: Ledger, run: str, closed_at: datetime, heard: _Heard) -> CloseRecord:
-    said = ledger.forecasts(run, closed_at)
-    return CloseRecord(
-        event=heard.closes[closed_at],
-        features=ledger.inputs(run, closed_at),
-        forecasts={(one["instrument"], one["target"]): one["probability"] for one in said},
-        prices=heard.prices,
-        health=heard.health.get(closed_at, {}),
-    )
+class _Records:
+    """What the ledger holds of each close, read as it is asked for."""
+
+    def __init__(self, ledger: Ledger, run: str, heard: _Heard) -> None:
+        self.heard = heard
+        self._ledger, self._run = ledger, run
+
+    def at(self, closed_at: datetime) -> CloseRecord:
+        said = self._ledger.forecasts(self._run, closed_at)
+        return CloseRecord(
+            event=self.heard.closes[closed_at],
+            features=self._ledger.inputs(self._run, closed_at),
+            forecasts={(one["instrument"], one["target"]): one["probability"] for one in said},
+            prices=self.heard.prices,
+            health=self.heard.health.get(closed_at, {}),
+        )
 
 
 def _compare_data(
@@ -215,14 +223,12 @@ def _compare_closes(
     store: Store,
     origin: Origin,
     state: State,
-    records: Mapping[datetime, CloseRecord],
-    models: Mapping[datetime, str],
+    records: _Records,
     suites: Mapping[str, Suite],
 ) -> None:
     timing = Timing(timeframe=state.config.timeframe, latency_s=state.config.costs.latency_s)
     told = {book.instrument for book in state.books if not book.healthy}
-    closes: Sequence[datetime] = sorted(records)
-    for span in spans(store, origin, closes):
-        for rebuilt in rebuild(span, store, origin, models, suites):
-            record = records[rebuilt.closed_at]
+    for span in spans(store, origin, sorted(records.heard.closes)):
+        for rebuilt in rebuild(span, store, origin, records.heard.models, suites):
+            record = records.at(rebuilt.closed_at)
             told = compare_close(found, record, rebuilt, timing, told)
