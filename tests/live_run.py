@@ -19,7 +19,7 @@ from dexml.models.fits import FitRequest, run_fit, write_rows
 from dexml.models.registry import Registry
 from dexml.models.suite import Suite, fit_stacker, member_oof
 from dexml.models.tabular import FitSpec, TabularForecaster
-from dexml.simulation.exchanges import ExchangeServers
+from dexml.simulation.exchanges import ExchangeServers, Switchboard
 from dexml.simulation.market import MarketConfig, plant
 from dexml.state import KernelConfig
 from dexml.system import initial_state, warm_up
@@ -33,6 +33,8 @@ MARKET = plant(MarketConfig(instruments=NAMES, n_bars=1_000, bayes_accuracy=0.8)
 INSTANTS = [to_datetime(stamp) for stamp in MARKET.history.bars[NAMES[0]].closed_at]
 CLOSES = INSTANTS[N_HISTORY:][:N_CYCLES]
 _SETTLED = timedelta(seconds=SETTLE_S)
+
+Meanwhile = Callable[[Crew, Switchboard, datetime], None]
 
 
 class PlainCrew(Crew):
@@ -50,13 +52,13 @@ def _call(handle: Any, method: str, *args: Any, timeout_s: float = 0) -> Any:
     return getattr(handle, method)(*args)
 
 
-def record_live_run(home: Path, meanwhile: Callable[[Crew, datetime], None] | None = None) -> str:
+def record_live_run(home: Path, meanwhile: Meanwhile | None = None) -> str:
     """Live through `N_CYCLES` bars with a fitted model, and return the name of the run.
 
     Parameters
     ----------
     meanwhile : callable, optional
-        Called with the crew and the close after each cycle.
+        Called with the crew, what may go wrong with its exchanges, and the close after each cycle.
     """
     model = publish_suite(home)
     clock = SimulatedClock(INSTANTS[N_HISTORY - 1] + _SETTLED)
@@ -69,7 +71,7 @@ def record_live_run(home: Path, meanwhile: Callable[[Crew, datetime], None] | No
             clock.advance(closed_at + _SETTLED - clock.now())
             crew.supervisor.cycle(closed_at)
             if meanwhile is not None:
-                meanwhile(crew, closed_at)
+                meanwhile(crew, servers.faults, closed_at)
         crew.ledger.close()
     return RUN
 

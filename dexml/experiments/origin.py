@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from dexml.data.storage.consolidation import STANDS_FOR
 from dexml.data.storage.store import Store
 from dexml.domain import PRICE_COLUMNS, Bars, Timeframe
 
@@ -106,7 +107,7 @@ def stored_months(
     """
     found: dict[str, str] = {}
     for venue in venues:
-        for name in instruments:
+        for name in _asked(instruments):
             found |= _months(f"{venue} {name}", store.bars(venue, name, timeframe, as_of))
     for kind, rows in (("news", store.news(as_of)), ("macro", store.macro(as_of))):
         hashes = pd.util.hash_pandas_object(rows, index=False).to_numpy()
@@ -170,6 +171,13 @@ def feature_digests(rows: pd.DataFrame) -> list[str]:
         text = "\n".join(names[known].tolist()).encode()
         digests.append(hashlib.sha256(text + (row[known] + 0.0).tobytes()).hexdigest())
     return digests
+
+
+def _asked(instruments: Sequence[str]) -> list[str]:
+    """Return the instruments and those whose bars may stand in for theirs."""
+    pairs = [name.split("/") for name in instruments]
+    others = [f"{base}/{quote}" for base, own in pairs for quote in STANDS_FOR.get(own, ())]
+    return list(dict.fromkeys([*instruments, *others]))
 
 
 def _months(series: str, bars: Bars) -> dict[str, str]:

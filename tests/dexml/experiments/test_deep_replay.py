@@ -25,6 +25,7 @@ from dexml.domain import Bars, Timeframe
 from dexml.errors import UsageError
 from dexml.experiments.deep_replay import DeepReport, replay_deep
 from dexml.ledger import Ledger
+from dexml.simulation.exchanges import Fault, Switchboard
 from tests.live_run import CLOSES, INSTANTS, N_CYCLES, N_HISTORY, NAMES, RUN, record_live_run
 from tests.recorded_run import record_run
 
@@ -40,17 +41,21 @@ def revised(store: Store, closed_at: datetime, known_at: datetime) -> int:
     return store.append_bars("binance", again, known_at)
 
 
-def correct_an_old_bar(crew: Crew, closed_at: datetime) -> None:
+def happen(crew: Crew, faults: Switchboard, closed_at: datetime) -> None:
+    """Let an exchange correct a bar of the past, and another one fall silent for two closes."""
     if closed_at == CLOSES[3]:
         known_at = closed_at + timedelta(minutes=30)
         assert revised(crew.store, INSTANTS[N_HISTORY - 30], known_at) == 1
+        faults.set(Fault.FROZEN, venue="coinbaseexchange")
+    if closed_at == CLOSES[5]:
+        faults.clear()
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a home with a run in whose middle an exchange corrected a bar of the past."""
+    """Return a home with a run in whose middle something happened."""
     home = tmp_path_factory.mktemp("recorded")
-    record_live_run(home, correct_an_old_bar)
+    record_live_run(home, happen)
     return home
 
 
@@ -248,6 +253,17 @@ def test_a_changed_line_of_the_ensemble_is_named(recorded: Path, tmp_path: Path)
     assert said.kinds() == {"forecast", "signal"}
     assert said.first("forecast")["n"] == 2 * N_CYCLES * len(NAMES)
     assert said.first("signal")["cause"] == f"code changed: {file}"
+
+
+def test_a_changed_line_of_the_cycle_shows_in_the_prices_it_tells(
+    recorded: Path, tmp_path: Path
+) -> None:
+    file, line = "dexml/cycle.py", 'bar.low if phase == "worst" else bar.high'
+    code = edited_code(tmp_path, file, line, line.replace("bar.low", "bar.close"))
+    said = replayed(recorded, code)
+    assert (said.code, said.kinds()) == (1, {"prices"})
+    assert said.first("prices")["n"] == N_CYCLES
+    assert said.first("prices")["cause"] == f"code changed: {file}"
 
 
 def test_a_changed_line_of_the_kernel_shows_in_its_decisions(
