@@ -23,20 +23,29 @@ Kind = Literal[
     "decision",
 ]
 _DATA = ("dexml/data/", "dexml/domain/", "dexml/clock.py")
-_FEATURES = (*_DATA, "dexml/features/")
-_FORECASTS = (*_FEATURES, "dexml/models/", "dexml/ensemble.py", "dexml/validation/")
-# the code that makes each kind of thing, and the kinds that it is made from
-_CODE: dict[Kind, tuple[str, ...]] = {
+_FORECASTS = ("dexml/models/", "dexml/ensemble.py")
+# the code that makes each kind of thing, and the code below it
+_NEAR: dict[Kind, tuple[str, ...]] = {
     "stored": ("dexml/data/storage/", "dexml/experiments/origin.py"),
-    "start": ("dexml/",),
-    "bar": _DATA,
-    "features": _FEATURES,
+    "start": ("dexml/system.py", "dexml/state.py", "dexml/accounting.py", "dexml/risk/"),
+    "bar": ("dexml/data/storage/",),
+    "features": ("dexml/features/",),
     "forecast": _FORECASTS,
     "signal": _FORECASTS,
-    "prices": (*_DATA, "dexml/cycle.py", "dexml/events.py", "dexml/records.py"),
-    "health": _DATA,
+    "prices": ("dexml/cycle.py", "dexml/events.py", "dexml/records.py"),
+    "health": ("dexml/data/health.py", "dexml/data/quality.py"),
     "decision": ("dexml/",),
 }
+_BELOW: dict[Kind, tuple[str, ...]] = {
+    "start": ("dexml/",),
+    "bar": _DATA,
+    "features": _DATA,
+    "forecast": (*_DATA, "dexml/features/", "dexml/validation/"),
+    "signal": (*_DATA, "dexml/features/", "dexml/validation/"),
+    "prices": _DATA,
+    "health": _DATA,
+}
+# what each kind is made from
 _DATA_KINDS: tuple[Kind, ...] = ("stored", "bar")
 _MADE_FROM: dict[Kind, tuple[Kind, ...]] = {
     "stored": ("stored",),
@@ -120,19 +129,28 @@ class Differences:
             return "model changed"
         if kind == "bar" and self.first[kind].recorded == NOTHING:
             return "bar came after the run had decided on its close, or was added"
-        found = [_word(self.first[one]) for one in _MADE_FROM[kind] if one in self.first]
-        made_by = [file for file in code if file.startswith(_CODE[kind])]
-        causes = list(dict.fromkeys(found))
-        if made_by:
-            causes.append(f"code changed: {listed(made_by)}")
-        if versions and kind not in ("stored", "bar"):
+        near = [file for file in code if file.startswith(_NEAR[kind])]
+        if kind in _FROM_FEATURES and "features" in self.first and not near:
+            return self._cause("features", code, versions)
+        return self._causes_of(kind, near, code, versions)
+
+    def _causes_of(self, kind: Kind, near: list[str], code: Sequence[str], versions: str) -> str:
+        causes = [_word(self.first[one]) for one in _MADE_FROM[kind] if one in self.first]
+        below = [file for file in code if file.startswith(_BELOW.get(kind, ()))]
+        if not near and not causes:
+            causes += _UNSEEN.get(kind, ())
+        if near or below:
+            causes.append(f"code changed: {listed(near or below)}")
+        if versions and kind not in _DATA_KINDS:
             causes.append(f"library changed: {versions}")
-        return " or ".join(causes) or _UNKNOWN.get(kind, "processor or library changed")
+        return " or ".join(dict.fromkeys(causes)) or "processor or library changed"
 
 
-_UNKNOWN: dict[Kind, str] = {
-    "features": "headline, macro value or bar of one exchange changed",
-    "health": "bar or its quarantine changed",
+_FROM_FEATURES = ("forecast", "signal")
+# what no other comparison would show
+_UNSEEN: dict[Kind, tuple[str, ...]] = {
+    "features": ("bar of one exchange, headline or macro value changed",),
+    "health": ("bar or quarantine of one exchange changed",),
 }
 
 

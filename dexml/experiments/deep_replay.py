@@ -109,7 +109,7 @@ def replay_deep(ledger: Ledger, run: str, home: Path) -> DeepReport:
         _compare_data(found, store, origin, datetime.fromisoformat(started["at"]), state)
         _compare_closes(found, store, origin, state, records, suites)
     except DataError as error:
-        found.compare("bar", error.subject, error.rule, error.was)
+        found.compare("bar", error.subject, f"data that {error.rule}", error.was)
     if (first := decided.first_difference) is not None:
         found.compare("decision", first.event_id, first.recorded, first.now)
     return DeepReport(
@@ -181,7 +181,7 @@ def _suites(registry: Registry, digests: set[str], found: Differences) -> dict[s
         try:
             suites[digest] = Suite.load(registry, digest)
         except ModelError as error:
-            found.compare("model", digest, error.rule, error.was)
+            found.compare("model", digest, error.rule.removeprefix("must have "), error.was)
     return suites
 
 
