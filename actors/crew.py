@@ -21,6 +21,7 @@ from dexml.cycle import Timing
 from dexml.data.storage.store import Store
 from dexml.domain import Bar, History, Timeframe
 from dexml.execution.paper import PaperBroker
+from dexml.experiments.origin import Origin
 from dexml.ledger import Ledger
 from dexml.records import encode
 from dexml.state import State
@@ -117,8 +118,14 @@ class Crew:
         self._add(MonitorActor, "monitor", run, url, begin=lambda: (self._newest_bars(),))
 
     def open_run(self, at: datetime, state: State, seed: int) -> None:
-        """Write the run's beginning into the ledger: the state every replay starts from."""
-        config = {"initial_state": encode(state)}
+        """Write the run's beginning into the ledger: the state every replay starts from.
+
+        With it goes what the run is made from, for a replay that makes all of it again.
+        """
+        folder = str(self.place.store.relative_to(self.place.home))
+        market = (self.venues, self.instruments, Timeframe.H1)
+        origin = Origin.now(self.store, folder, *market, at)
+        config = {"initial_state": encode(state), "origin": origin.to_dict()}
         self.ledger.start_run(self.place.run, at, config, seed)
 
     def history(self) -> History:

@@ -15,6 +15,7 @@ from dexml.data.health import unwell
 from dexml.data.storage.store import Store
 from dexml.domain import Bar, History, Signal, Timeframe, to_datetime64
 from dexml.errors import ActorNotReady, DataError
+from dexml.experiments.origin import feature_digests
 from dexml.features.current import CurrentPanel
 from dexml.ledger import Ledger
 from dexml.models.registry import Registry
@@ -119,7 +120,8 @@ class ForecastActor:
     def _compute(self, epoch: int, history: History, closed_at: datetime) -> pd.DataFrame:
         rows = self._panel.rows(history, to_datetime64(closed_at))
         table = self._suite.forecast(rows).droplevel("closed_at")
-        self._ledger.add_forecasts(STREAM, epoch, self._run, self._rows(closed_at, table))
+        inputs = _inputs(closed_at, rows)
+        self._ledger.add_forecasts(STREAM, epoch, self._run, self._rows(closed_at, table), inputs)
         return table
 
     def _everything(self) -> History:
@@ -159,6 +161,14 @@ class ForecastActor:
         if self._epoch is None:
             raise ActorNotReady("forecast", "must be started", "new", "Call start(epoch) first.")
         return self._epoch
+
+
+def _inputs(closed_at: datetime, rows: pd.DataFrame) -> list[dict[str, Any]]:
+    names = rows.index.get_level_values("instrument")
+    return [
+        {"instrument": str(name), "closed_at": closed_at, "features": features}
+        for name, features in zip(names, feature_digests(rows), strict=True)
+    ]
 
 
 def _from_ledger(rows: list[dict[str, Any]]) -> pd.DataFrame:

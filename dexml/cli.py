@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -26,8 +27,11 @@ from dexml.cli_options import (
     symbols_of,
 )
 from dexml.cli_validate import validate_app
+from dexml.terminal import Screen, screen
 from dexml.terminal import run as run_app
-from dexml.terminal import screen
+
+if TYPE_CHECKING:
+    from dexml.ledger import Ledger
 
 app = typer.Typer(
     add_completion=False,
@@ -160,19 +164,52 @@ def audit(
 
 
 @app.command()
-def replay(run: Run = None, as_json: AsJson = False, home: Home = None) -> None:
-    """Decide a recorded run again from its events and compare every byte."""
+def replay(
+    run: Run = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="From stored data and models, not from signals.")
+    ] = False,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Decide a recorded run again from its events and compare every byte.
+
+    With --deep the events themselves are made again: bars and features from the data as they were
+    known then, forecasts from the models by digest. A changed bar, model byte or line of code
+    shows, and is named.
+    """
     from dexml.experiments.replay import replay_run
 
     with opened_ledger(home) as ledger, screen(as_json) as shown:
         name = run or latest_run(ledger)
-        report = replay_run(ledger, name)
-        said = "identical" if report.identical else f"first difference: {report.first_difference}"
-        shown.console.print(f"{name}: {report.decisions} decisions, {said}.", soft_wrap=True)
-        figures = {"identical": report.identical, "decisions": report.decisions}
-        shown.result = {"run": name, **figures}
-    if not report.identical:
+        if deep:
+            identical = _replay_deep(shown, ledger, name, home)
+        else:
+            report = replay_run(ledger, name)
+            identical = report.identical
+            said = "identical" if identical else f"first difference: {report.first_difference}"
+            shown.console.print(f"{name}: {report.decisions} decisions, {said}.", soft_wrap=True)
+            figures = {"identical": identical, "decisions": report.decisions}
+            shown.result = {"run": name, **figures}
+    if not identical:
         raise typer.Exit(1)
+
+
+def _replay_deep(shown: Screen, ledger: Ledger, run: str, home: Path | None) -> bool:
+    from dexml.experiments.deep_replay import replay_deep
+
+    report = replay_deep(ledger, run, home_of(home))
+    said = "identical" if report.identical else "not identical"
+    shown.console.print(
+        f"{run}: {report.closes} closes, {report.forecasts} forecasts and {report.decisions} "
+        f"decisions made again, {said}."
+    )
+    for warning in report.warnings:
+        shown.console.print(f"Warning: {warning}.", soft_wrap=True, markup=False)
+    for difference in report.differences:
+        shown.console.print(difference.line(), soft_wrap=True, markup=False)
+    shown.result = {"run": run, **report.to_dict()}
+    return report.identical
 
 
 @app.command()

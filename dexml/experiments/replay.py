@@ -13,7 +13,15 @@ from dexml.records import decode_event, decode_state, encode
 from dexml.state import State
 from dexml.system import step
 
-__all__ = ["Recorded", "ReplayReport", "began", "replay", "replay_run", "restore"]
+__all__ = [
+    "CommandsDiffer",
+    "Recorded",
+    "ReplayReport",
+    "began",
+    "replay",
+    "replay_run",
+    "restore",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,13 +33,25 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CommandsDiffer:
+    """The first command that is not what was recorded, or how many there are."""
+
+    event_id: str
+    recorded: str
+    now: str
+
+    def __str__(self) -> str:
+        return f"{self.event_id}: recorded {self.recorded}, now {self.now}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayReport:
     """Whether the run repeats itself.
 
     Attributes
     ----------
-    first_difference : str or None
-        The event's id with what was recorded and what is decided now.
+    first_difference : CommandsDiffer or None
+        None if every byte is the same.
     state : State
         After the last event that was heard.
     """
@@ -39,7 +59,7 @@ class ReplayReport:
     identical: bool
     events: int
     decisions: int
-    first_difference: str | None
+    first_difference: CommandsDiffer | None
     state: State
 
 
@@ -115,8 +135,9 @@ def began(ledger: Ledger, run: str) -> dict[str, Any]:
     return started
 
 
-def _described(event_id: str, then: list[str], now: list[str]) -> str:
+def _described(event_id: str, then: list[str], now: list[str]) -> CommandsDiffer:
     for old, new in zip(then, now, strict=False):
         if old != new:
-            return f"{event_id}: recorded {old}, now {new}"
-    return f"{event_id}: recorded {len(then)} commands, now {len(now)}"
+            return CommandsDiffer(event_id=event_id, recorded=old, now=new)
+    counts = f"{len(then)} commands", f"{len(now)}"
+    return CommandsDiffer(event_id=event_id, recorded=counts[0], now=counts[1])

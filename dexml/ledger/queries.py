@@ -144,6 +144,13 @@ class Queries:
         query = _own(made).where(made.c.run == run, made.c.closed_at == stamp(closed_at))
         return self._rows(query.order_by(made.c.instrument, made.c.target))
 
+    def inputs(self, run: str, closed_at: datetime | str) -> dict[str, str]:
+        """Return the digest of the features that each instrument's forecasts were made from."""
+        made = tables.inputs.c
+        query = select(made.instrument, made.features)
+        rows = self._rows(query.where(made.run == run, made.closed_at == stamp(closed_at)))
+        return {row["instrument"]: row["features"] for row in rows}
+
     def outcomes(self, run: str) -> list[dict[str, Any]]:
         """Return labels with the probability and model that forecast them, by time."""
         known, made = tables.outcomes.c, tables.forecasts.c

@@ -166,6 +166,15 @@ forecasts = _journal(
     UniqueConstraint("run", "closed_at", "instrument", "target", name="uq_forecasts_key"),
 )
 
+inputs = _journal(
+    "inputs",
+    _text("run"),
+    _text("instrument"),
+    _instant("closed_at"),
+    _text("features"),
+    UniqueConstraint("run", "closed_at", "instrument", name="uq_inputs_key"),
+)
+
 outcomes = _journal(
     "outcomes",
     _text("run"),
@@ -229,6 +238,7 @@ JOURNALS: tuple[Table, ...] = (
     orders,
     fills,
     forecasts,
+    inputs,
     outcomes,
     requests,
     runs,

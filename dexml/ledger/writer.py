@@ -134,19 +134,29 @@ class Writer(Registers):
                 appender.append(tables.fills, {**fill, "run": run, "intent_id": intent_id})
         return True
 
-    def add_forecasts(self, stream: str, epoch: int, run: str, rows: Sequence[Row]) -> int:
+    def add_forecasts(
+        self, stream: str, epoch: int, run: str, rows: Sequence[Row], inputs: Sequence[Row] = ()
+    ) -> int:
         """Record forecasts (fields of `domain.Forecast`); the first of a key stands.
+
+        Parameters
+        ----------
+        inputs : sequence of mapping
+            What they were made from: instrument, closed_at, features (a digest of the row).
 
         Returns
         -------
         int
             How many were new by (run, instrument, closed_at, target).
         """
-        return self._add_once(tables.forecasts, stream, epoch, run, rows)
+        with self._appending(stream, epoch) as appender:
+            _add_once(appender, tables.inputs, run, inputs)
+            return _add_once(appender, tables.forecasts, run, rows)
 
     def add_outcomes(self, stream: str, epoch: int, run: str, rows: Sequence[Row]) -> int:
         """Record labels (instrument, closed_at, target, label); the first of a key stands."""
-        return self._add_once(tables.outcomes, stream, epoch, run, rows)
+        with self._appending(stream, epoch) as appender:
+            return _add_once(appender, tables.outcomes, run, rows)
 
     @contextmanager
     def _appending(self, stream: str, epoch: int) -> Iterator[Appender]:
@@ -155,20 +165,18 @@ class Writer(Registers):
             yield appender
             appender.flush()
 
-    def _add_once(
-        self, table: Table, stream: str, epoch: int, run: str, rows: Sequence[Row]
-    ) -> int:
-        added: set[tuple[Any, ...]] = set()
-        with self._appending(stream, epoch) as appender:
-            for row in rows:
-                values = shaped(table, {**row, "run": run})
-                names = ("run", "closed_at", "instrument", "target")
-                key = {name: values[name] for name in names}
-                known = tuple(key.values()) in added
-                if not known and not _exists(appender.connection, table, **key):
-                    appender.append(table, values)
-                    added.add(tuple(key.values()))
-        return len(added)
+
+def _add_once(appender: Appender, table: Table, run: str, rows: Sequence[Row]) -> int:
+    names = ("run", "closed_at", "instrument", "target")
+    added: set[tuple[Any, ...]] = set()
+    for row in rows:
+        values = shaped(table, {**row, "run": run})
+        key = {name: values[name] for name in names if name in values}
+        known = tuple(key.values()) in added
+        if not known and not _exists(appender.connection, table, **key):
+            appender.append(table, values)
+            added.add(tuple(key.values()))
+    return len(added)
 
 
 def _exists(connection: Connection, table: Table, **key: Any) -> bool:

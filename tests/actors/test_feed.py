@@ -132,6 +132,22 @@ def test_a_restarted_feed_fetches_what_it_missed_first(
     assert_stored(tmp_path, "binance", history, 450)
 
 
+def test_what_came_late_is_not_known_before_it_came(
+    urls: dict[str, str], tmp_path: Path, clock: SimulatedClock
+) -> None:
+    def known(hours: int) -> int:
+        at = START + hours * HOUR
+        return len(Store(tmp_path).bars("binance", NAMES[0], Timeframe.H1, as_of=at))
+
+    actor = feed_on(urls, "binance", tmp_path)
+    actor.backfill(START, clock.now())
+    clock.advance(3 * HOUR)
+    actor.poll()
+    clock.advance(HOUR)
+    actor.poll()
+    assert [known(hours) for hours in (300, 400, 402, 403, 404)] == [300, 400, 400, 403, 404]
+
+
 def test_nothing_but_health_answers_before_start(tmp_path: Path) -> None:
     feed = FeedActor("binance", "http://127.0.0.1:1", NAMES, Timeframe.H1, tmp_path)
     context = ContextActor(None, None, NAMES, (), tmp_path)

@@ -14,7 +14,7 @@ from dexml.data.storage.schemas import BARS
 from dexml.domain import PRICE_COLUMNS, Bars, Timeframe, price_fault, sound_rows, unchecked
 from dexml.errors import DataError
 
-__all__ = ["BarRows", "bars_of", "fresh_rows", "latest", "united"]
+__all__ = ["BarRows", "bars_of", "fresh_rows", "latest", "timeframe_of", "united"]
 
 _MARKS = ("closed_at", "revision", "known_at")
 _INSTANT = BARS.field("closed_at").type
@@ -130,7 +130,9 @@ def bars_of(instrument: str, timeframe: Timeframe, rows: BarRows) -> Bars:
     return unchecked(instrument, timeframe, rows.closed_at.view("M8[ns]"), prices)
 
 
-def fresh_rows(known: BarRows, bars: Bars, seen_at: pd.Timestamp) -> BarRows:
+def fresh_rows(
+    known: BarRows, bars: Bars, seen_at: pd.Timestamp, heard_at: pd.Timestamp | None = None
+) -> BarRows:
     """Return the rows of `bars` that are new or changed.
 
     Parameters
@@ -140,10 +142,14 @@ def fresh_rows(known: BarRows, bars: Bars, seen_at: pd.Timestamp) -> BarRows:
     seen_at : Timestamp
         From when a changed bar is known, unless the newest of `bars` closed later. A new bar is
         known from its close.
+    heard_at : Timestamp, optional
+        Bars were heard then as they closed: a new one that closed earlier came late, and is known
+        from then.
     """
     closed_at = bars.closed_at.view(np.int64)
     given = np.stack([getattr(bars, name) for name in PRICE_COLUMNS])
-    marks = np.stack([closed_at, np.zeros_like(closed_at), closed_at])
+    first_known = closed_at if heard_at is None else np.maximum(closed_at, heard_at.value)
+    marks = np.stack([closed_at, np.zeros_like(closed_at), first_known])
     places = np.searchsorted(known.closed_at, closed_at)
     there = np.flatnonzero(places < known.n_rows)
     there = there[known.closed_at[places[there]] == closed_at[there]]
@@ -156,6 +162,19 @@ def fresh_rows(known: BarRows, bars: Bars, seen_at: pd.Timestamp) -> BarRows:
     kept = np.ones(len(closed_at), dtype=np.bool_)
     kept[there] = changed
     return BarRows(marks, given).take(kept)
+
+
+def timeframe_of(bars: Iterable[Bars]) -> Timeframe:
+    """Return the one timeframe of some bars; raises DataError if there are several."""
+    found = sorted({one.timeframe for one in bars})
+    if len(found) > 1:
+        raise DataError(
+            "bars of one append",
+            "must be of one timeframe",
+            ", ".join(found),
+            "Append each timeframe by itself.",
+        )
+    return found[0]
 
 
 def _no_bar(row: BarRows) -> DataError:

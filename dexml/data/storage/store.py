@@ -6,7 +6,7 @@ was known when a decision was made can always be read again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pandas as pd
 
 from dexml.clock import utc
 from dexml.data.quality import Rule, suspects
-from dexml.data.storage.bar_rows import BarRows
+from dexml.data.storage.bar_rows import BarRows, timeframe_of
 from dexml.data.storage.joining import Joined, join, parts_of
 from dexml.data.storage.logs import Logs
 from dexml.data.storage.revisions import (
@@ -95,7 +95,11 @@ class Store:
         return self.append_closes(venue, {bars.instrument: bars}, known_at)
 
     def append_closes(
-        self, venue: str, bars: Mapping[str, Bars], known_at: datetime | None = None
+        self,
+        venue: str,
+        bars: Mapping[str, Bars],
+        known_at: datetime | None = None,
+        heard_at: datetime | None = None,
     ) -> int:
         """Keep bars of many instruments at once, as `append_bars` does: all of them or none.
 
@@ -103,6 +107,9 @@ class Store:
         ----------
         bars : mapping of instrument to Bars
             All of one timeframe.
+        heard_at : datetime, optional
+            They were heard as they closed: a new bar that closed before that close came late, and
+            counts as known from then.
 
         Returns
         -------
@@ -116,8 +123,9 @@ class Store:
         """
         if not bars:
             return 0
-        log = self._logs.bars(venue, _timeframe(bars.values()))
+        log = self._logs.bars(venue, timeframe_of(bars.values()))
         seen_at = _instant(known_at) if known_at else pd.Timestamp(0, tz="UTC")
+        heard = _instant(heard_at) if heard_at else None
         wrong: dict[str, dict[int, Rule]] = {}
         fresh: dict[str, BarRows] = {}
         with log.locked():
@@ -125,7 +133,7 @@ class Store:
             for name, given in bars.items():
                 series = log.series(name)
                 wrong[name] = suspects(series.before(given), given)
-                fresh[name] = series.fresh(without(given, wrong[name]), seen_at)
+                fresh[name] = series.fresh(without(given, wrong[name]), seen_at, heard)
             log.append(fresh)
         for name, rules in wrong.items():
             if rules:
@@ -272,18 +280,6 @@ class Store:
         with log.locked():
             log.append(fresh_refused(log.read(), rows))
         _compact_if_many(log)
-
-
-def _timeframe(bars: Iterable[Bars]) -> Timeframe:
-    found = sorted({one.timeframe for one in bars})
-    if len(found) > 1:
-        raise DataError(
-            "bars of one append",
-            "must be of one timeframe",
-            ", ".join(found),
-            "Append each timeframe by itself.",
-        )
-    return found[0]
 
 
 def _compact_if_many(log: SegmentLog) -> None:

@@ -179,7 +179,7 @@ def test_a_changed_fill_or_setting_shows_as_the_first_difference() -> None:
     dear = KernelConfig(costs=CostConfig(pool_fee_bps=30))
     other = replay(records, initial_state("replayed", dear, INSTRUMENTS, Decimal(10_000)))
     assert other.first_difference is not None
-    assert "recorded" in other.first_difference
+    assert "recorded" in str(other.first_difference)
 
 
 def test_over_a_hole_in_all_bars_no_order_is_filled_at_what_came_after_it() -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
+revision = "0003"
 down_revision = "0002"
 
 _CHAIN = ("stream", "seq", "epoch", "previous", "digest")
-_HOLDER = "migration 0004"
+_HOLDER = "migration 0003"
 
 
 def upgrade() -> None:
