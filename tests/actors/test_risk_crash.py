@@ -71,7 +71,8 @@ def test_death_at_any_database_call_loses_nothing_and_does_nothing_twice(
     calls = calls[:5]
     assert [str(call) for call in calls][2:] == ["bars_closed", "work", "filled"]
     numbers = [2, 3] if isinstance(store, Files) else [2]
-    assert _die_everywhere(store, calls, numbers, all_of_them=False) >= 20 * len(numbers)
+    # a server begins its transactions unasked: two statements fewer for each call
+    assert _die_everywhere(store, calls, numbers, all_of_them=False) >= 19 * len(numbers)
 
 
 @pytest.mark.soak
