@@ -9,9 +9,9 @@ from typing import Any, Protocol
 from dexml.book.track import Track
 from dexml.book.view import book_view
 from dexml.errors import UsageError
+from dexml.events import OrderFailed
 from dexml.ledger.rows import EventRow
 from dexml.records import decode_command, decode_event, decode_state
-from dexml.events import OrderFailed
 from dexml.state import State
 from dexml.system import step
 

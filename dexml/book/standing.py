@@ -66,7 +66,9 @@ def correlations(whole: Assessment) -> dict[str, Any]:
     }
     if len(fit) < 2:
         n_fit = f"{len(fit)} of {len(names)}"
-        return found | {"note": f"Two instruments with {LEAST_RETURNS} returns are needed: {n_fit}."}
+        return found | {
+            "note": f"Two instruments with {LEAST_RETURNS} returns are needed: {n_fit}."
+        }
     table = with_peers(whole.returns[:, fit])
     matrix = correlation_of(sample_covariance(table))
     found |= {"matrix": matrix.tolist(), "n_bars": len(table)}

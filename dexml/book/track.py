@@ -1,4 +1,4 @@
-"""What the journal of a run says of its book: a row of numbers for each close, counts of the rest."""
+"""What a run's journal says of its book: a row of numbers for each close, counts of the rest."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import pairwise
 from math import isfinite
 from typing import Any
 
@@ -103,7 +104,8 @@ def _series(track: Track, state: State) -> dict[str, Any]:
     measured = {name: track.column(name) for name in PARTS}
     buckets = _buckets(track.n_closes)
     last = [end - 1 for _, end in buckets]
-    worst = [_worst(losses[start:end] - tail[start:end], start) for start, end in buckets]
+    excess = np.where(exposure > 0, losses - tail, np.nan)
+    worst = [_worst(excess[start:end], start) for start, end in buckets]
     parts = [_parts({name: measured[name][row] for name in PARTS}, limits) for row in last]
     shares = [{one["name"]: one["share"] for one in row} for row in parts]
     named = [name for name in PARTS if any(name in row for row in shares)]
@@ -118,12 +120,13 @@ def _series(track: Track, state: State) -> dict[str, Any]:
     }
 
 
-# A point stands for a stretch of closes: where it ended, its deepest drawdown, and of its VaRs and
-# losses the pair in which the loss came closest to the VaR, or went furthest beyond it.
+# A point stands for a stretch of closes: where it ended, its deepest drawdown, and of the VaRs and
+# losses of its closes with a position the pair in which the loss went furthest beyond the VaR, or
+# came closest to it: thinning hides no day that was beyond.
 def _buckets(n_rows: int) -> list[tuple[int, int]]:
     n = min(n_rows, MAX_POINTS)
     edges = [round(k * n_rows / n) for k in range(n + 1)] if n else [0]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def _worst(excess: Floats, start: int) -> int:
@@ -182,11 +185,11 @@ def _declined(track: Track) -> dict[str, Any]:
     reasons: dict[str, list[tuple[int, str]]] = {}
     for (reason, detail), n in track.declined.items():
         reasons.setdefault(reason, []).append((n, detail))
+    totals = {reason: sum(n for n, _ in told) for reason, told in reasons.items()}
     rows = [
-        {"reason": reason, "n": sum(n for n, _ in told), "details": _details(told)}
-        for reason, told in reasons.items()
+        {"reason": reason, "n": totals[reason], "details": _details(reasons[reason])}
+        for reason in sorted(totals, key=lambda reason: (-totals[reason], reason))
     ]
-    rows.sort(key=lambda row: (-row["n"], row["reason"]))
     return {"n": track.declined.total(), "of": track.n_decisions, "reasons": rows}
 
 
