@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 
 from dexml.book.track import Track
 from dexml.book.view import book_view
-from dexml.errors import UsageError
 from dexml.events import OrderFailed
-from dexml.ledger.rows import EventRow
+from dexml.experiments.replay import began
+from dexml.ledger import EventRow, Ledger
 from dexml.records import decode_command, decode_event, decode_state
 from dexml.state import State
 from dexml.system import step
 
 __all__ = ["BookReader"]
-
-
-class Journal(Protocol):
-    """The reads of `dexml.ledger.Ledger` that a book is made from."""
-
-    def run(self, run: str, /) -> dict[str, Any] | None: ...
-    def latest_snapshot(self, run: str, /) -> tuple[int, str] | None: ...
-    def events(self, run: str, after_seq: int = ...) -> Iterator[EventRow]: ...
 
 
 class BookReader:
@@ -40,7 +31,7 @@ class BookReader:
         Its name.
     """
 
-    def __init__(self, ledger: Journal, run: str) -> None:
+    def __init__(self, ledger: Ledger, run: str) -> None:
         self._ledger, self._run = ledger, run
         self._lock = Lock()
         self._track = Track()
@@ -68,25 +59,21 @@ class BookReader:
             return self._view
 
     def _opened(self) -> State:
-        began = self._ledger.run(self._run)
-        if began is None:
-            raise UsageError("run", "must be in the ledger", self._run, "See dexml status.")
-        seq, text = self._ledger.latest_snapshot(self._run) or (0, began["config"]["initial_state"])
-        self._state, self._state_seq = decode_state(text), seq
-        return self._state
+        first = began(self._ledger, self._run)["config"]["initial_state"]
+        self._state_seq, text = self._ledger.latest_snapshot(self._run) or (0, first)
+        return decode_state(text)
 
     def _heard(self, row: EventRow, state: State) -> State:
         commands = [decode_command(text) for text in row.commands]
         kind, _, intent_id = row.event_id.partition(":")
-        newer = row.seq > self._state_seq
-        if newer or kind == "order_failed":
+        if row.seq > self._state_seq:
+            state, _ = step(state, decode_event(row.event))
+        if kind == "order_failed":
             event = decode_event(row.event)
-            if newer:
-                state, _ = step(state, event)
             if isinstance(event, OrderFailed):
                 self._track.not_filled(event)
         if kind == "filled":
             self._track.filled(intent_id)
         self._track.decided(commands)
-        self._seq, self._state, self._state_seq = row.seq, state, max(self._state_seq, row.seq)
+        self._seq, self._state = row.seq, state
         return state

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import TypeAdapter
 
-from dexml.book.reading import Journal
-from dexml.errors import UsageError
+from dexml.experiments.replay import began
+from dexml.ledger import Ledger
 from dexml.records import decode_state
 from dexml.state import KernelConfig
 
-__all__ = ["Recorded", "recorded_result"]
+__all__ = ["recorded_result"]
 
 Rows = Sequence[Mapping[str, Any]]
 _ENSEMBLE = "ensemble"
@@ -23,14 +23,7 @@ _NO_VERDICT = (
 )
 
 
-class Recorded(Journal, Protocol):
-    """The reads of `dexml.ledger.Ledger` that a report is made from."""
-
-    def equity(self, run: str, /) -> Rows: ...
-    def models(self) -> Rows: ...
-
-
-def recorded_result(ledger: Recorded, run: str, book: Mapping[str, Any]) -> dict[str, Any]:
+def recorded_result(ledger: Ledger, run: str, book: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `dexml.report.render_report` is to show of a recorded run.
 
     Parameters
@@ -50,14 +43,12 @@ def recorded_result(ledger: Recorded, run: str, book: Mapping[str, Any]) -> dict
     UsageError
         If the ledger has no such run.
     """
-    began = ledger.run(run)
-    if began is None:
-        raise UsageError("run", "must be in the ledger", run, "See dexml status.")
-    config = decode_state(began["config"]["initial_state"]).config
+    started = began(ledger, run)
+    config = decode_state(started["config"]["initial_state"]).config
     marks, scores = ledger.equity(run), _scores(ledger.models(), run)
     return {
         "run": run,
-        "seed": began["seed"],
+        "seed": started["seed"],
         "verdict": _NO_VERDICT,
         "config": TypeAdapter(KernelConfig).dump_python(config, mode="json"),
         "decisions": book["declined"]["of"],

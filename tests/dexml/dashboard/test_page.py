@@ -16,7 +16,7 @@ from dexml.dashboard.page import page
 from tests.dexml.dashboard.test_api import get
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-PARTS = ("portfolio", "risk", "trades", "decisions", "alerts", "models", "health")
+PARTS = ("book", "portfolio", "risk", "trades", "decisions", "alerts", "models", "health")
 ANSWERING = """<script>
 const answers = %s;
 window.fetch = async (url) => ({ ok: true, status: 200, json: async () => answers[url.slice(4)] });
