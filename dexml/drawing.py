@@ -136,15 +136,16 @@ def _strip(row: Strip, above: float, n: int) -> str:
     def y(value: float) -> float:
         return base - min(1.0, max(0.0, value) / row.top) * _STRIP
 
-    limit = row.limit if row.limit is not None and row.limit <= row.top else None
+    limited = row.limit is not None and row.limit <= row.top
+    mark = row.limit if limited and row.limit is not None else row.top
     return "".join(
         (
             f'<text x="0" y="{top - 8}">{escape(row.title)}</text>',
             *(_drawn(line, y, base, n) for line in row.lines),
             f'<line class="axis" x1="0" x2="{_RIGHT}" y1="{base}" y2="{base}"/>',
-            "" if limit is None else _rule("limit", y(limit)),
+            _rule("limit", y(mark)) if limited else "",
             _label(_WIDTH, base, "0%"),
-            _label(_WIDTH, top + 8, f"{row.top:.{0 if row.top >= 0.1 else 2}%}"),
+            _label(_WIDTH, y(mark) + 4, f"{mark:.{0 if mark >= 0.1 or limited else 2}%}"),
         )
     )
 
@@ -245,8 +246,8 @@ def heat_map(instruments: Sequence[str], matrix: Sequence[Sequence[float]]) -> M
 
     Examples
     --------
-    >>> print(heat_map(["A/B", "C/B"], [[1.0, -0.4], [-0.4, 1.0]])[-61:-34])
-    <td class="heat same">1.00<
+    >>> str(heat_map(["A/B", "C/B"], [[1.0, -0.4], [-0.4, 1.0]]))[-92:-48]
+    '<td class="heat against2">-0.40</td><td class'
     """
     names = _short_names(instruments)
     head = Markup("").join(Markup('<th class="n">{}</th>').format(name) for name in names)

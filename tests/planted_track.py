@@ -127,8 +127,6 @@ def planted_state(n_instruments: int = 4, n_bars: int = 768, seed: int = 3) -> S
         )
         position = held if k < 2 else None
         state = state.having(
-            replace(
-                book, returns=tuple(moves.tolist()), bar=bar, n_bars=n_bars, position=position
-            )
+            replace(book, returns=tuple(moves.tolist()), bar=bar, n_bars=n_bars, position=position)
         )
     return replace(state, closed_at=START)

@@ -22,13 +22,13 @@ function drawnLine({ name, values, filled }, x, y, base) {
 function strip({ title, lines, limit }, above, x, width) {
   const highest = Math.max(0, ...lines.flatMap((line) => line.values).filter(known));
   const top = 1.08 * Math.max(highest, known(limit) && 3 * highest >= limit ? limit : 0) || 0.01; // the limit, if anything comes near it
-  const start = above + 20, base = start + STRIP;
+  const limited = known(limit) && limit <= top, start = above + 20, base = start + STRIP;
   const y = (value) => base - clip(value / top, 0, 1) * STRIP;
   const side = (at, text) => svg("text", { x: width, y: at, "text-anchor": "end" }, text);
   return [svg("text", { x: 0, y: start - 7 }, title), ...lines.flatMap((line) => drawnLine(line, x, y, base)),
     svg("line", { class: "axis", x1: 0, x2: width - MARGIN, y1: base, y2: base }),
-    known(limit) && limit <= top ? svg("line", { class: "limit", x1: 0, x2: width - MARGIN, y1: y(limit), y2: y(limit) }) : null,
-    side(base, "0%"), side(start + 8, percent(top, top >= 0.1 ? 0 : 2))];
+    limited ? svg("line", { class: "limit", x1: 0, x2: width - MARGIN, y1: y(limit), y2: y(limit) }) : null,
+    side(base, "0%"), limited ? side(y(limit) + 4, percent(limit, 0)) : side(start + 8, percent(top, top >= 0.1 ? 0 : 2))];
 }
 
 function ends(at, width, height) {

@@ -40,9 +40,7 @@ def answer(actor: str, method: str, *args: Any, timeout_s: float = 1.0) -> Any:
 def client(call: Any = answer, **changes: Any) -> TestClient:
     args = ServeArgs(run="r1", database_url="-", instruments=book.NAMES, simulated=True, **changes)
     ledger = book.BookLedger([READ_RECORD, TRADE_RECORD])
-    backend = ActorBackend(
-        args, call, ledger, SystemClock(), book.hold, book=book.book_view
-    )
+    backend = ActorBackend(args, call, ledger, SystemClock(), book.hold, book=book.book_view)
     app = make_app(backend, SystemClock())
     return TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
 
