@@ -246,8 +246,8 @@ def heat_map(instruments: Sequence[str], matrix: Sequence[Sequence[float]]) -> M
 
     Examples
     --------
-    >>> str(heat_map(["A/B", "C/B"], [[1.0, -0.4], [-0.4, 1.0]]))[-92:-48]
-    '<td class="heat against2">-0.40</td><td class'
+    >>> str(heat_map(["A/B", "C/B"], [[1.0, -0.4], [-0.4, 1.0]]))[-81:-45]
+    '<td class="heat against2">-0.40</td>'
     """
     names = _short_names(instruments)
     head = Markup("").join(Markup('<th class="n">{}</th>').format(name) for name in names)

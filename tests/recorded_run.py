@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -81,6 +83,16 @@ def record_bars(
         ledger.start_run(RUN, datetime(2024, 1, 1, tzinfo=UTC), config, 0)
     backtest(bars, said, KernelConfig(), host=_OwnedHost(state, url))
     return RUN
+
+
+def copied(home: Path, to: Path) -> Path:
+    """Copy the ledger of a home, with what its log still holds; a copied file would lack that."""
+    with (
+        closing(sqlite3.connect(home / "ledger.sqlite")) as source,
+        closing(sqlite3.connect(to / "ledger.sqlite")) as target,
+    ):
+        source.backup(target)
+    return to
 
 
 def write_bars(folder: Path, name: str, frame: pd.DataFrame) -> Path:

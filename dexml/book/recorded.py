@@ -54,7 +54,7 @@ def recorded_result(ledger: Ledger, run: str, book: Mapping[str, Any]) -> dict[s
         "decisions": book["declined"]["of"],
         "orders": book["orders"]["n"],
         "fills": book["orders"]["filled"],
-        "equity": book["now"]["equity"],
+        "equity": marks[-1]["equity"] if marks else book["now"]["equity"],
         "curve": {
             "at": [str(row["at"]) for row in marks],
             "equity": [float(row["equity"]) for row in marks],

@@ -21,7 +21,7 @@ from dexml.risk.score import RiskParts
 __all__ = ["PARTS", "Failure", "Track"]
 
 PARTS = tuple(field.name for field in fields(RiskParts))
-_COLUMNS = ("at", "equity", "exposure", "drawdown", "value_at_risk", "risk_score", *PARTS)
+_COLUMNS = ("at", "equity", "exposure", "drawdown", "value_at_risk", "risk_score")
 _NEWEST = 20
 
 
@@ -52,6 +52,7 @@ class Track:
 
     def __init__(self) -> None:
         self._columns = {name: array("d") for name in _COLUMNS}
+        self._measured = {name: array("d") for name in PARTS}
         self._open: dict[str, Intent] = {}
         self.declined: Counter[tuple[str, str]] = Counter()
         self.severities: Counter[str] = Counter()
@@ -64,16 +65,19 @@ class Track:
         return len(self._columns["at"])
 
     def column(self, name: str) -> Floats:
-        """Return one number for each close, oldest first; NaN where it was not recorded.
+        """Return one number for each close, oldest first.
 
         Parameters
         ----------
         name : str
             `at` (seconds of the epoch), `equity` (quote currency), `exposure` (share of equity that
-            is not cash), `drawdown`, `value_at_risk`, `risk_score`, or a part of the score: what it
-            was measured as.
+            is not cash; NaN without equity), `drawdown`, `value_at_risk` or `risk_score`.
         """
         return np.array(self._columns[name])
+
+    def measured(self, part: str) -> Floats:
+        """Return what a part of the score was made from at each close; NaN if not recorded."""
+        return np.array(self._measured[part])
 
     def decided(self, commands: Iterable[Command]) -> None:
         """Hear what an event led to."""
@@ -113,7 +117,9 @@ class Track:
             "drawdown": mark.drawdown,
             "value_at_risk": mark.value_at_risk,
             "risk_score": mark.risk_score,
-            **dict(mark.measured),
         }
         for name, column in self._columns.items():
-            column.append(row.get(name, nan))
+            column.append(row[name])
+        measured = dict(mark.measured)
+        for name, column in self._measured.items():
+            column.append(measured.get(name, nan))

@@ -101,7 +101,7 @@ def _series(track: Track, state: State) -> dict[str, Any]:
     losses = next_day_losses(at, track.column("equity"))
     drawdown, exposure = track.column("drawdown"), track.column("exposure")
     score, limits = track.column("risk_score"), part_limits(state.config)
-    measured = {name: track.column(name) for name in PARTS}
+    measured = {name: track.measured(name) for name in PARTS}
     buckets = _buckets(track.n_closes)
     last = [end - 1 for _, end in buckets]
     excess = np.where(exposure > 0, losses - tail, np.nan)

@@ -19,7 +19,7 @@ from dexml.experiments.replay import restore
 from dexml.ledger import Ledger, StepRows
 from dexml.records import encode
 from dexml.risk.gaps import with_peers
-from tests.recorded_run import RUN, hourly, record_bars
+from tests.recorded_run import RUN, copied, hourly, record_bars
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_asking_again_gives_the_same_without_reading_again(ledger: Ledger) -> No
 
 
 def test_what_is_heard_later_is_added_once(home: Path, tmp_path: Path) -> None:
-    (tmp_path / "ledger.sqlite").write_bytes((home / "ledger.sqlite").read_bytes())
+    copied(home, tmp_path)
     with Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}") as ledger:
         reader = BookReader(ledger, RUN)
         before = reader.view()
@@ -154,7 +154,7 @@ def test_an_unknown_run_is_refused_and_the_latest_named(ledger: Ledger) -> None:
 def test_scores_are_those_of_models_that_were_registered_for_the_run(
     home: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "ledger.sqlite").write_bytes((home / "ledger.sqlite").read_bytes())
+    copied(home, tmp_path)
     with Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}") as ledger:
         book = BookReader(ledger, RUN).view()
         assert recorded_result(ledger, RUN, book)["targets"] == {}
