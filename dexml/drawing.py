@@ -125,9 +125,8 @@ def strips(at: Sequence[str], rows: Sequence[Strip]) -> Markup:
     drawn = "".join(_strip(row, k * (_STRIP + _GAP), len(at)) for k, row in enumerate(rows))
     return Markup(
         f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="The book over time">{drawn}'
-        f'<text x="0" y="{height - 4}">{{}}</text>'
-        f'<text x="{_RIGHT}" y="{height - 4}" text-anchor="end">{{}}</text></svg>'
-    ).format(at[0][:16].replace("T", " "), at[-1][:16].replace("T", " "))
+        f"{_ends(at, _RIGHT, height - 4)}</svg>"
+    )
 
 
 def _strip(row: Strip, above: float, n: int) -> str:
@@ -225,9 +224,14 @@ def part_bands(
         f'<svg viewBox="0 0 {_NARROW} {height}" role="img" aria-label="Parts of the risk score">'
         f"{''.join(drawn)}{_rule('axis', base, right)}{_rule('limit', y(limit), right)}"
         f"{_label(_NARROW, y(limit) + 4, f'{limit:.1f}')}{_label(_NARROW, base, '0')}"
-        f'{_label(_NARROW, 16, "1")}<text x="0" y="{height - 8}">{{}}</text>'
-        f"{_label(right, height - 8, '{}')}</svg>"
-    ).format(at[0][:16].replace("T", " "), at[-1][:16].replace("T", " "))
+        f"{_label(_NARROW, 16, '1')}{_ends(at, right, height - 8)}</svg>"
+    )
+
+
+# The text is escaped here and never formatted again: a brace in it would mean something.
+def _ends(at: Sequence[str], right: float, y: float) -> str:
+    first, last = (escape(moment[:16].replace("T", " ")) for moment in (at[0], at[-1]))
+    return f'<text x="0" y="{y:.1f}">{first}</text>{_label(right, y, last)}'
 
 
 def _label(x: float, y: float, text: str) -> str:

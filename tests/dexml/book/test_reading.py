@@ -143,7 +143,7 @@ def test_a_run_that_never_traded_is_shown(tmp_path: Path) -> None:
         assert view["orders"] == {"n": 0, "filled": 0, "n_failed": 0, "failed": []}
         assert view["days"]["n"] == 0
         assert trades_csv(ledger.trades(RUN)).count("\r\n") == 1
-        assert recorded_result(ledger, RUN, view)["equity"] == "10000.00"
+        assert recorded_result(ledger, RUN, view)["equity"] == "10000"
 
 
 def test_an_unknown_run_is_refused_and_the_latest_named(ledger: Ledger) -> None:

@@ -108,6 +108,12 @@ def test_models_show_reached_reachable_and_base_rate_and_null_where_degraded() -
     assert rows["macro"]["reached"]["accuracy"] is None
 
 
+def test_the_book_is_small_enough_to_be_fetched_every_five_seconds() -> None:
+    response = get("/v1/book")
+    assert len(response.content) < 60_000
+    assert set(response.json()) >= {"series", "days", "stress", "correlations", "declined"}
+
+
 def test_trades_come_as_csv_too() -> None:
     response = get("/v1/trades?format=csv&limit=2")
     rows = list(csv.DictReader(io.StringIO(response.text)))
