@@ -78,6 +78,7 @@ class ReadLedger(Protocol):
 
 Hold = Callable[[Sequence[datetime], float], Sequence[float | None]]
 Judge = Callable[[datetime], Sequence[Row]]
+Book = Callable[[], Row]
 
 
 class ActorBackend:
@@ -92,6 +93,8 @@ class ActorBackend:
         Worth of buy and hold at given instants; None where it cannot be known.
     judge : callable, optional
         How far the data of each instrument can be trusted at a close.
+    book : callable, optional
+        The book as the ledger has it.
     """
 
     def __init__(
@@ -102,9 +105,10 @@ class ActorBackend:
         clock: Clock,
         hold: Hold | None = None,
         judge: Judge | None = None,
+        book: Book | None = None,
     ) -> None:
         self._args, self._call, self._ledger = args, call, ledger
-        self._clock, self._hold, self._judge = clock, hold, judge
+        self._clock, self._hold, self._judge, self._book = clock, hold, judge, book
 
     @property
     def instruments(self) -> tuple[str, ...]:
@@ -127,6 +131,9 @@ class ActorBackend:
 
     def risk(self) -> Row:
         return self._ask(self._args.risk_actor, "view")
+
+    def book(self) -> Row:
+        return self._book() if self._book else {}
 
     def equity(self) -> Sequence[Row]:
         return list(self._ledger.equity(self._args.run))
@@ -188,11 +195,13 @@ def connect(args: ServeArgs) -> Backend:
     """Return the backend of a running system: its actors by name, its ledger by URL."""
     from actors.cluster import keep_replica_private
     from actors.runtime import call
+    from dexml.book.reading import BookReader
     from dexml.ledger import Ledger
 
     keep_replica_private()
     ledger = Ledger.open(args.database_url)
-    return ActorBackend(args, call, ledger, SystemClock(), _hold(args, ledger), judge_of(args))
+    hold, judge, book = _hold(args, ledger), judge_of(args), BookReader(ledger, args.run).view
+    return ActorBackend(args, call, ledger, SystemClock(), hold, judge, book)
 
 
 def _hold(args: ServeArgs, ledger: Ledger) -> Hold | None:

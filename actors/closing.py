@@ -8,6 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from actors.crew import Place
+from dexml.book.reading import BookReader
+from dexml.data.storage.folders import write_durably
+from dexml.ledger import Ledger
 from dexml.report import render_report
 
 __all__ = ["closing_words"]
@@ -22,7 +25,9 @@ def closing_words(console: Console, result: dict[str, Any], place: Place, *, kee
         Whether the page stays up.
     """
     report = place.folder / "report.html"
-    report.write_text(render_report(result))
+    with Ledger.open(place.database_url) as ledger:
+        book = BookReader(ledger, place.run).view()
+    write_durably(report, render_report(result, book).encode())
     result["report"] = str(report)
     console.print()
     console.print(_truth(result, console.width))

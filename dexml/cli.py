@@ -26,6 +26,7 @@ from dexml.cli_options import (
     settings_of,
     symbols_of,
 )
+from dexml.cli_report import add_report_command
 from dexml.cli_validate import validate_app
 from dexml.terminal import Screen, screen
 from dexml.terminal import run as run_app
@@ -43,6 +44,7 @@ config_app = typer.Typer(no_args_is_help=True, help="Show the configuration and 
 app.add_typer(validate_app, name="validate")
 add_data_commands(app)
 add_mode_commands(app)
+add_report_command(app)
 app.add_typer(config_app, name="config")
 
 

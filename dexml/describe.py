@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from dexml.assessment import assess
+from dexml.assessment import Assessment, assess
 from dexml.risk.score import REFUSAL
 from dexml.state import Book, State
 
-__all__ = ["describe"]
+__all__ = ["describe", "positions_of"]
 
 
 def describe(state: State) -> dict[str, Any]:
@@ -38,11 +38,16 @@ def describe(state: State) -> dict[str, Any]:
             "value_at_risk": limits.value_at_risk,
             "risk_score": REFUSAL,
         },
-        "positions": {
-            book.instrument: _position(book, whole.weights[book.instrument])
-            for book in state.books
-            if book.position is not None
-        },
+        "positions": positions_of(state, whole),
+    }
+
+
+def positions_of(state: State, whole: Assessment) -> dict[str, dict[str, Any]]:
+    """Return what is held by instrument: quantity, share of equity, entry, and where it is sold."""
+    return {
+        book.instrument: _position(book, whole.weights[book.instrument])
+        for book in state.books
+        if book.position is not None
     }
 
 
@@ -52,6 +57,7 @@ def _position(book: Book, weight: float) -> dict[str, Any]:
     return {
         "quantity": str(held.quantity),
         "weight": weight,
+        "entered_at": held.entered_at.isoformat(),
         "entry_price": float(held.paid / held.quantity),
         "stop": held.exits.stop,
         "take_profit": held.exits.take_profit,

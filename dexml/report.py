@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from dexml.drawing import Line, Strip, equity_curve, gauge, heat_map, part_bands, strips
 from dexml.errors import UsageError
 
 __all__ = ["render_report"]
@@ -19,7 +20,6 @@ __all__ = ["render_report"]
 _FOLDER = "dexml.dashboard"  # only its files are read: page and report share one style
 _SCORES = ("accuracy", "log_loss", "base_rate", "n", "rule", "rule_accuracy", "rule_log_loss")
 _NUMBERS = ("equity", "seconds", "peak_rss_mb", "orders", "fills", "decisions")
-_MAX_POINTS = 600
 _EVIDENCE = (
     ("bars", "bars", "{:,}", "closed bars of the backtest, none of them seen in training"),
     ("orders", "orders", "{:,}", "trades that were worth their costs"),
@@ -47,7 +47,7 @@ _EVIDENCE = (
 )
 
 
-def render_report(result: Mapping[str, Any]) -> str:
+def render_report(result: Mapping[str, Any], book: Mapping[str, Any] | None = None) -> str:
     """Return one HTML document that needs nothing beside it.
 
     Parameters
@@ -59,8 +59,10 @@ def render_report(result: Mapping[str, Any]) -> str:
         buy_and_hold_return}` and `significance.{sharpe, deflated_sharpe_probability, n_trials}`
         of the backtest that the verdict rests on, `decisions`, `declined` (by reason), `orders`,
         `fills`, `equity`, `curve.{at, equity, buy_and_hold}`, `stages` (name, seconds,
-        peak_rss_mb), `seconds`, `peak_rss_mb`, `config`. What is absent is shown as a dash, never
-        as a number.
+        peak_rss_mb), `seconds`, `peak_rss_mb`, `config`, `cycles.{asked, decided}`. What is
+        absent is shown as a dash, never as a number, or not at all.
+    book : mapping, optional
+        The book as `dexml.book.view.book_view` gives it.
 
     Returns
     -------
@@ -85,7 +87,7 @@ def render_report(result: Mapping[str, Any]) -> str:
     folder = files(_FOLDER)
     style = Markup((folder / "style.css").read_text("utf-8"))
     template = environment.from_string((folder / "report.html").read_text("utf-8"))
-    return template.render(style=style, **_context(result))
+    return template.render(style=style, **_context(result), **_book_context(book))
 
 
 def _context(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,12 +105,50 @@ def _context(result: Mapping[str, Any]) -> dict[str, Any]:
         "has_hold": any(value is not None for value in hold),
         "drawdown": _drawdown(worth),
         "targets": _targets(result),
-        "curve": _curve(list(curve.get("at") or ()), worth, hold),
+        "curve": equity_curve(list(curve.get("at") or ()), worth, hold),
         "declined": _bars(declined),
         "declined_total": float(sum(declined.values())),
+        "cycles": result.get("cycles"),
         "stages": [_stage(row) for row in _stages(result.get("stages") or ())],
         "configuration": list(_flat(result.get("config") or {})),
     }
+
+
+def _book_context(book: Mapping[str, Any] | None) -> dict[str, Any]:
+    if book is None:
+        return {"book": None}
+    series, limits = book["series"], book["limits"]
+    at, score, shares = series["at"], series["risk_score"], series["shares"]
+    return {
+        "book": book,
+        "risk_over_time": strips(at, _strips(series, limits)),
+        "parts_over_time": part_bands(at, score, shares, limits["risk_score"]),
+        "part_names": list(shares),
+        "correlations": _correlations(book["correlations"]),
+        "declined_because": _bars({row["reason"]: row["n"] for row in book["declined"]["reasons"]}),
+        "details": {row["reason"]: row["details"] for row in book["declined"]["reasons"]},
+        "worst_loss": max((abs(row["total"]) for row in book["stress"]["rows"]), default=0.0),
+    }
+
+
+def _strips(series: Mapping[str, Any], limits: Mapping[str, float]) -> list[Strip]:
+    exposed = [Line(name="exposed", values=series["exposure"], filled=True)]
+    lost = Line(name="lost", values=series["next_day_loss"], filled=True)
+    tail = Line(name="tail", values=series["value_at_risk"])
+    fallen = [Line(name="fallen", values=series["drawdown"], filled=True)]
+    return [
+        Strip(title="exposure: share of equity that is not cash", lines=exposed),
+        Strip(
+            title="one-day VaR 95% (line), what the next day lost (area)",
+            lines=[lost, tail],
+            limit=limits["value_at_risk"],
+        ),
+        Strip(title="drawdown from the peak", lines=fallen, limit=limits["drawdown"]),
+    ]
+
+
+def _correlations(found: Mapping[str, Any]) -> Markup | None:
+    return heat_map(found["instruments"], found["matrix"]) if found["matrix"] else None
 
 
 def _number(value: Any) -> float | None:
@@ -189,7 +229,7 @@ def _targets(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     shown = [row[mark] for row in rows for mark in marks if row[mark] is not None]
     low, high = min([0.5, *shown]), max([0.6, *shown])
     for row in rows:
-        row["gauge"] = _gauge(row, low, high)
+        row["gauge"] = gauge(row, low, high)
     return rows
 
 
@@ -197,64 +237,3 @@ def _target(name: str, scores: Mapping[str, Any]) -> dict[str, Any]:
     row = {score: scores.get(score) for score in (*_SCORES, "bayes_accuracy", "edge_reached")}
     row["degraded"] = bool(scores.get("degraded")) or row["accuracy"] is None
     return {"name": name} | row
-
-
-def _gauge(row: Mapping[str, Any], low: float, high: float) -> Markup:
-    def x(value: float) -> float:
-        return 5 + 350 * (value - low) / (high - low)
-
-    def band(name: str, to: float | None) -> str:
-        if to is None or base is None:
-            return ""
-        left, width = min(x(base), x(to)), abs(x(to) - x(base))
-        return f'<rect class="{name}" x="{left:.1f}" y="6" width="{width:.1f}" height="6"/>'
-
-    def mark(name: str, value: float | None, form: str) -> str:
-        return "" if value is None else f'<{form.format(x=x(value))} class="{name}"/>'
-
-    base, reached = row["base_rate"], row["accuracy"]
-    tick = 'rect x="{x:.1f}" y="3" width="2" height="12"'
-    dot = 'circle cx="{x:.1f}" cy="9" r="4"'
-    loses = base is not None and reached is not None and reached < base
-    return Markup(
-        '<svg viewBox="0 0 360 18" height="18" preserveAspectRatio="xMinYMid" role="img">'
-        '<rect class="track" y="8.5" width="360" height="1"/>'
-        f"{band('span', row['bayes_accuracy'])}{band('loss' if loses else 'gain', reached)}"
-        f"{mark('m-rule', row['rule_accuracy'], tick)}{mark('m-base', base, tick)}"
-        f"{mark('m-reach', row['bayes_accuracy'], dot)}{mark('m-reached', reached, dot)}</svg>"
-    )
-
-
-def _curve(at: list[str], worth: Sequence[float | None], hold: Sequence[float | None]) -> Markup:
-    known = [value for value in (*worth, *hold) if value is not None]
-    if len(at) < 2 or not known:
-        return Markup('<p class="quiet">The run closed fewer than two bars.</p>')
-    step = -(-len(at) // _MAX_POINTS)
-    rows = sorted({*range(0, len(at), step), len(at) - 1})
-    low, high = min(known), max(known)
-    room = (high - low or 1.0) * 0.06
-
-    def y(value: float) -> float:
-        return 8 + (high + room - value) / (high - low + 2 * room) * 186
-
-    def path(values: Sequence[float | None]) -> str:
-        points = ((row, values[row]) for row in rows if row < len(values))
-        width = 660 / (len(at) - 1)
-        drawn = [f"{row * width:.1f} {y(v):.1f}" for row, v in points if v is not None]
-        return "M" + "L".join(drawn) if drawn else ""
-
-    line = path(worth)
-    return Markup(
-        '<svg viewBox="0 0 720 222" role="img" aria-label="Equity beside buy and hold">'
-        f"{''.join(_level(value, y(value)) for value in (low, (low + high) / 2, high))}"
-        f'<path class="area" d="{line}L660 194L0 194Z"/><path class="hold" d="{path(hold)}"/>'
-        f'<path class="equity" d="{line}"/><text x="0" y="214">{{}}</text>'
-        '<text x="660" y="214" text-anchor="end">{}</text></svg>'
-    ).format(at[0][:16].replace("T", " "), at[-1][:16].replace("T", " "))
-
-
-def _level(value: float, y: float) -> str:
-    return (
-        f'<line class="axis" x1="0" x2="660" y1="{y:.1f}" y2="{y:.1f}"/>'
-        f'<text x="720" y="{y + 4:.1f}" text-anchor="end">{value:,.0f}</text>'
-    )

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dexml.access import TokenRecord, new_token
+from dexml.book.view import book_view as view_of
+from tests.planted_track import planted_state, planted_track
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -159,6 +161,10 @@ class BookLedger:
 
     def models(self) -> Rows:
         return model_rows()
+
+
+def book_view() -> dict[str, Any]:
+    return {"run": "r1", **view_of(planted_track(), planted_state())}
 
 
 def hold(at: Sequence[datetime], start: float) -> list[float | None]:

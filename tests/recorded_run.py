@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -62,19 +64,35 @@ def hourly(n_bars: int, seed: int = 0) -> pd.DataFrame:
 
 def record_run(home: Path, n_bars: int = 120) -> str:
     """Write a run of one instrument into the ledger of `home` and return its name."""
-    url = f"sqlite:///{home / 'ledger.sqlite'}"
     frame = hourly(n_bars).set_index("timestamp").shift(freq="h")
-    bars = {"BTC/USDT": Bars.from_frame("BTC/USDT", Timeframe.H1, frame)}
     next_up = frame["close"].shift(-1) > frame["close"]
-    index = pd.MultiIndex.from_product([frame.index, ["BTC/USDT"]])
-    index.names = ["closed_at", "instrument"]
-    said = pd.DataFrame({"probability": np.where(next_up, 0.9, 0.1)}, index=index)
-    state = initial_state(RUN, KernelConfig(), ("BTC/USDT",), Decimal(10_000))
+    return record_bars(home, {"BTC/USDT": frame}, {"BTC/USDT": np.where(next_up, 0.9, 0.1)})
+
+
+def record_bars(
+    home: Path, frames: Mapping[str, pd.DataFrame], chances: Mapping[str, np.ndarray]
+) -> str:
+    """Write a run over bars by closing time, with a probability for each of them."""
+    url = f"sqlite:///{home / 'ledger.sqlite'}"
+    bars = {name: Bars.from_frame(name, Timeframe.H1, frame) for name, frame in frames.items()}
+    told = {name: pd.Series(chances[name], index=frame.index) for name, frame in frames.items()}
+    said = pd.concat(told, names=["instrument", "closed_at"]).swaplevel().to_frame("probability")
+    state = initial_state(RUN, KernelConfig(), tuple(bars), Decimal(10_000))
     with Ledger.open(url) as ledger:
         config = {"initial_state": encode(state)}
         ledger.start_run(RUN, datetime(2024, 1, 1, tzinfo=UTC), config, 0)
     backtest(bars, said, KernelConfig(), host=_OwnedHost(state, url))
     return RUN
+
+
+def copied(home: Path, to: Path) -> Path:
+    """Copy the ledger of a home, with what its log still holds; a copied file would lack that."""
+    with (
+        closing(sqlite3.connect(home / "ledger.sqlite")) as source,
+        closing(sqlite3.connect(to / "ledger.sqlite")) as target,
+    ):
+        source.backup(target)
+    return to
 
 
 def write_bars(folder: Path, name: str, frame: pd.DataFrame) -> Path:

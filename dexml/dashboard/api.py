@@ -5,8 +5,6 @@ Endpoints are plain functions, which FastAPI runs in threads: they wait for acto
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
@@ -14,26 +12,16 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from dexml.access import AccessDenied, Scope, TokenRecord, check, token_id
+from dexml.book.trades import trades_csv
 from dexml.clock import Clock
 from dexml.dashboard import views
-from dexml.dashboard.backend import Backend, Row
+from dexml.dashboard.backend import Backend
 from dexml.dashboard.guard import LOOPBACK_HOSTS, Guard
 from dexml.dashboard.page import page
 from dexml.dashboard.problems import NotFound, add_problem_handlers, problem
 
 __all__ = ["make_app"]
 
-TRADE_COLUMNS = (
-    "filled_at",
-    "instrument",
-    "side",
-    "base",
-    "quote",
-    "price",
-    "gas",
-    "reason",
-    "intent_id",
-)
 Limit = Annotated[int, Query(ge=1, le=5_000, description="How many of the newest rows to return.")]
 
 
@@ -169,6 +157,12 @@ def portfolio(backend: Source) -> FiniteJSON:
     return FiniteJSON(views.portfolio(backend.risk(), rows, hold, backend.instruments))
 
 
+@_v1.get("/book")
+def book(backend: Source) -> FiniteJSON:
+    """Return the book over time: exposure, VaR beside losses, drawdown, score, stress, declined."""
+    return FiniteJSON(backend.book())
+
+
 @_v1.get("/trades")
 def trades(
     backend: Source, limit: Limit = 200, format: Literal["json", "csv"] = "json"
@@ -178,7 +172,7 @@ def trades(
     rows = all_rows[-limit:]
     if format == "csv":
         headers = {"Content-Disposition": 'attachment; filename="trades.csv"'}
-        return PlainTextResponse(_csv(rows), media_type="text/csv", headers=headers)
+        return PlainTextResponse(trades_csv(rows), media_type="text/csv", headers=headers)
     return FiniteJSON({"trades": rows, "n": len(all_rows)})
 
 
@@ -214,11 +208,3 @@ def _component(name: str, fault: str | None) -> dict[str, Any]:
 def _unknown(kind: str, value: object, known: Iterable[str]) -> NotFound:
     choice = ", ".join(sorted(known)[:12])
     return NotFound(kind, "must be one of this run", repr(value), f"Known here: {choice}.")
-
-
-def _csv(rows: Sequence[Row]) -> str:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, TRADE_COLUMNS, extrasaction="ignore", lineterminator="\r\n")
-    writer.writeheader()
-    writer.writerows(views.finite(rows))
-    return out.getvalue()

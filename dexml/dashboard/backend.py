@@ -40,6 +40,10 @@ class Backend(Protocol):
         """Return the kernel's book: mode, equity, cash, drawdown, risk_score, positions."""
         ...
 
+    def book(self) -> Row:
+        """Return the book as `dexml.book.view.book_view`; {} where no run is followed."""
+        ...
+
     def equity(self) -> Sequence[Row]:
         """Return the book's value at each close, oldest first."""
         ...

@@ -205,6 +205,7 @@ async function refresh() {
     part(book, (b) => { drawCurve(b.curve); drawPositions(b.positions); setClock(b.curve.at.at(-1)); }),
     part(risk, drawRisk),
     part(decisions, (d) => drawDecisions(d.decisions, d.n)),
+    part(get("book"), drawBook),
     part(get("models"), (m) => drawModels(m.models)),
     part(get("alerts"), (a) => drawAlerts(a.alerts)),
     part(get("health"), (s) => drawHealth(s.components)),
@@ -243,4 +244,5 @@ byId("door-form").addEventListener("submit", (event) => {
   byId("door-token").value = "";
   openDoor();
 });
+byId("csv").addEventListener("click", saveTrades);
 if (token) openDoor(); else closeDoor(null);

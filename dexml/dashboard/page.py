@@ -29,7 +29,9 @@ def page() -> Page:
     False
     """
     folder = files("dexml.dashboard")
-    style, script = ((folder / name).read_text("utf-8") for name in ("style.css", "page.js"))
+    names = ("style.css", "page.js", "book.js")
+    style, *scripts = ((folder / name).read_text("utf-8") for name in names)
+    script = "".join(scripts)
     html = (folder / "index.html").read_text("utf-8")
     html = html.replace("/*STYLE*/", style).replace("/*SCRIPT*/", script)
     policy = (

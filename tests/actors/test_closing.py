@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,11 @@ from rich.console import Console
 
 from actors import closing
 from actors.crew import Place
+from dexml.ledger import Ledger
+from dexml.records import encode
+from dexml.state import KernelConfig
+from dexml.system import initial_state
+from tests.recorded_run import RUN, record_run
 
 URL = "http://127.0.0.1:8000/#token=dxm_" + "0123456789abcdef" * 5
 
@@ -35,6 +42,7 @@ def _result() -> dict[str, Any]:
         "declined": {"abstain": 10, "cost": 200},
         "replay": {"identical": True},
         "backtest_identical": True,
+        "run": RUN,
         "cycles": {"asked": 50, "decided": 50},
         "decisions": 300,
         "orders": 3,
@@ -50,12 +58,12 @@ def _result() -> dict[str, Any]:
     }
 
 
-def _lines(
-    width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, keep: bool = True
-) -> list[str]:
-    monkeypatch.setattr(closing, "render_report", lambda _result: "")  # tested in test_report
-    place = Place(home=tmp_path, run="r")
+def _lines(width: int, tmp_path: Path, *, keep: bool = True) -> list[str]:
+    place = Place(home=tmp_path, run=RUN)
     place.folder.mkdir(parents=True)
+    state = initial_state(RUN, KernelConfig(), ("BTC/USDT",), Decimal(10_000))
+    with Ledger.open(place.database_url) as ledger:
+        ledger.start_run(RUN, datetime(2024, 1, 1, tzinfo=UTC), {"initial_state": encode(state)}, 0)
     file = io.StringIO()
     closing.closing_words(Console(file=file, width=width), _result(), place, keep=keep)
     return file.getvalue().splitlines()
@@ -67,39 +75,33 @@ def _addresses(line: str) -> bool:
 
 @pytest.mark.parametrize("width", [60, 80, 132])
 def test_the_table_takes_one_line_for_each_target_and_no_address_is_wrapped(
-    width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    width: int, tmp_path: Path
 ) -> None:
-    lines = _lines(width, tmp_path, monkeypatch)
+    lines = _lines(width, tmp_path)
     assert max(len(line) for line in lines if not _addresses(line)) <= width
     starts = [line.split()[0] for line in lines if line.strip()]
     assert starts[:7] == ["out", "sample", "direction", "volatility", "volume", "macro", "ensemble"]
     assert f"Page    {URL}" in lines
 
 
-def test_eighty_columns_show_both_scores_and_sixty_the_accuracy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wide = _lines(80, tmp_path / "a", monkeypatch)
-    narrow = _lines(60, tmp_path / "b", monkeypatch)
+def test_eighty_columns_show_both_scores_and_sixty_the_accuracy(tmp_path: Path) -> None:
+    wide = _lines(80, tmp_path / "a")
+    narrow = _lines(60, tmp_path / "b")
     row = next(line for line in wide if line.startswith("macro"))
     assert row.split() == ["macro", "degraded", "-", "0.5412", "0.5412", "-", "0.6812", "0.6812"]
     assert any("log-loss" in line for line in wide)
     assert not any("log-loss" in line for line in narrow[:3])
 
 
-def test_an_address_that_is_gone_by_now_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept = _lines(80, tmp_path / "a", monkeypatch)
-    gone = _lines(80, tmp_path / "b", monkeypatch, keep=False)
+def test_an_address_that_is_gone_by_now_says_so(tmp_path: Path) -> None:
+    kept = _lines(80, tmp_path / "a")
+    gone = _lines(80, tmp_path / "b", keep=False)
     assert not any("--keep" in line for line in kept)
     assert "--keep" in gone[-1]
 
 
-def test_buy_and_hold_and_memory_say_what_they_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    said = " ".join(" ".join(_lines(80, tmp_path, monkeypatch)).split())
+def test_buy_and_hold_and_memory_say_what_they_are(tmp_path: Path) -> None:
+    said = " ".join(" ".join(_lines(80, tmp_path)).split())
     assert "(buy and hold after its entry fee -3.0%)" in said
     assert "buy and hold after its entry fee 9,988.10." in said
     assert "3,201 MB at most, shared pages counted once." in said
@@ -109,3 +111,16 @@ def test_a_return_that_rounds_to_nothing_is_not_minus_nothing() -> None:
     result = _result()
     result["strategy"]["total_return"] = -1e-6
     assert "+0.0% after costs" in closing._tested(result)
+
+
+def test_the_report_holds_the_book_as_the_ledger_has_it(tmp_path: Path) -> None:
+    place = Place(home=tmp_path, run=record_run(tmp_path, n_bars=40))
+    place.folder.mkdir(parents=True)
+    console = Console(file=io.StringIO())
+    closing.closing_words(
+        console, _result() | {"cycles": {"asked": 44, "decided": 40}}, place, keep=True
+    )
+    html = (place.folder / "report.html").read_text()
+    assert "<b>40 of 44</b><span>bars decided" in html
+    assert "<h2>Book over time" in html
+    assert "2020-03 covid crash" in html

@@ -69,7 +69,7 @@ def test_audit_names_a_leak_and_exits_with_1(empty: Path) -> None:
     assert "leak  tomorrow: perturbation" in ended.stderr
 
 
-@pytest.mark.parametrize("command", ["replay", "status"])
+@pytest.mark.parametrize("command", ["replay", "report", "status"])
 def test_without_a_ledger_the_fix_is_named_and_none_is_made(
     dexml: Dexml, empty: Path, command: str
 ) -> None:

@@ -5,9 +5,13 @@ from typing import Any
 
 import pytest
 
+from dexml.book.track import Track
+from dexml.book.view import book_view as view_of
+from dexml.drawing import Line, Strip, strips
 from dexml.errors import UsageError
 from dexml.report import render_report
 from tests import planted_book as book
+from tests.planted_track import planted_state
 
 OUTSIDE = re.compile(r"""(?:src|href|action)\s*=|url\(|@import|<script|https?://""", re.IGNORECASE)
 
@@ -139,3 +143,59 @@ def test_buy_and_hold_has_paid_its_entry_fee() -> None:
     assert tiles(html)["live return after costs"] == "0.00%"
     assert "-0.00" not in html
     assert "buy and hold, after its entry fee" in html
+
+
+def test_the_book_is_drawn_from_its_view_and_stays_small() -> None:
+    html = render_report(result(), book.book_view())
+    assert OUTSIDE.findall(html) == []
+    assert len(html) < 120_000
+    assert html.count('class="tail"') == html.count('class="exposed"') == 1
+    assert html.count('class="band ') == 5
+    assert html.count('<td class="heat') == 16
+    assert tiles(html)["bars decided"] == "300 of 300"
+    assert (tiles(html)["failed orders"], tiles(html)["alerts"]) == ("1", "1")
+    assert "below its slippage floor" in html
+    assert "concentration, value at risk: 60" in html
+
+
+def test_the_stress_table_shows_the_figures_of_the_view() -> None:
+    view = book.book_view()
+    html = render_report({"run": "r1"}, view)
+    for one in view["stress"]["rows"]:
+        row = html.split(f">{one['scenario']}</td>")[1].split("</tr>")[0]
+        wanted = [f"{one[name]:z.2%}" for name in ("market", "stablecoin", "leaving", "total")]
+        assert re.findall(r">(-?[\d.]+%)<", row) == wanted
+
+
+def test_text_from_the_journal_cannot_become_markup() -> None:
+    bad = "<img src=x onerror=alert(1)>{0}{x}"
+    view = book.book_view()
+    view["declined"]["reasons"][0] |= {"reason": bad, "details": [{"detail": bad, "n": 1}]}
+    view["orders"]["failed"][0] |= {"instrument": bad, "side": bad, "reason": bad}
+    view["alerts"]["rows"][0] |= {"subject": bad, "text": bad, "severity": '"><img>'}
+    view["positions"][0]["instrument"] = view["correlations"]["instruments"][0] = bad
+    view["correlations"]["note"] = view["days"]["note"] = view["stress"]["rows"][0]["scenario"] = (
+        bad
+    )
+    view["series"]["at"][0] = view["series"]["at"][-1] = bad
+    view["series"]["shares"] = {bad: view["series"]["shares"]["volatility"]}
+    assert "<img" not in render_report({"run": "r1"}, view)
+
+
+def test_a_book_that_closed_no_bar_and_holds_one_instrument_is_a_report_too() -> None:
+    html = render_report({"run": "r1"}, view_of(Track(), planted_state(1)))
+    assert "The run closed fewer than two bars" in html
+    assert "The parts of the score were not recorded" in html
+    assert "Two instruments with 20 returns are needed: 1 of 1" in html
+    assert tiles(html)["bars decided"] == "0 of 0"
+
+
+def test_a_stretch_without_values_is_not_drawn_over() -> None:
+    line = Line(name="tail", values=[0.1, 0.2, None, 0.3, None, 0.1, 0.1])
+    assert strips(["a"] * 7, [Strip(title="t", lines=[line])]).count('class="tail"') == 3
+
+
+@pytest.mark.parametrize(("highest", "drawn"), [(0.01, False), (0.02, True), (0.2, True)])
+def test_a_limit_is_drawn_once_something_comes_near_it(highest: float, drawn: bool) -> None:
+    strip = Strip(title="t", lines=[Line(name="tail", values=[0.0, highest])], limit=0.05)
+    assert ('class="limit"' in strips(["a", "b"], [strip])) == drawn

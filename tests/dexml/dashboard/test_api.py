@@ -23,7 +23,7 @@ from tests import planted_book as book
 from tests.random_walk import some_bars
 
 READ, READ_RECORD, TRADE, TRADE_RECORD = book.tokens()
-PATHS = ("risk", "portfolio", "trades", "decisions", "alerts", "models", "health", "data")
+PATHS = ("book", "risk", "portfolio", "trades", "decisions", "alerts", "models", "health", "data")
 PRIVATE = [
     *(f"/v1/{path}" for path in (*PATHS, "openapi.json")),
     "/v1/predictions/BTC-USDT",
@@ -40,7 +40,7 @@ def answer(actor: str, method: str, *args: Any, timeout_s: float = 1.0) -> Any:
 def client(call: Any = answer, **changes: Any) -> TestClient:
     args = ServeArgs(run="r1", database_url="-", instruments=book.NAMES, simulated=True, **changes)
     ledger = book.BookLedger([READ_RECORD, TRADE_RECORD])
-    backend = ActorBackend(args, call, ledger, SystemClock(), book.hold)
+    backend = ActorBackend(args, call, ledger, SystemClock(), book.hold, book=book.book_view)
     app = make_app(backend, SystemClock())
     return TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
 
@@ -106,6 +106,12 @@ def test_models_show_reached_reachable_and_base_rate_and_null_where_degraded() -
     assert rows["direction"]["rule"]["name"] == "reversal"
     assert rows["macro"]["degraded"] is True
     assert rows["macro"]["reached"]["accuracy"] is None
+
+
+def test_the_book_is_small_enough_to_be_fetched_every_five_seconds() -> None:
+    response = get("/v1/book")
+    assert len(response.content) < 60_000
+    assert set(response.json()) >= {"series", "days", "stress", "correlations", "declined"}
 
 
 def test_trades_come_as_csv_too() -> None:

@@ -12,11 +12,13 @@ from urllib.parse import unquote
 
 import pytest
 
+from dexml.book.view import book_view as view_of
 from dexml.dashboard.page import page
 from tests.dexml.dashboard.test_api import get
+from tests.planted_track import planted_state, planted_track
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-PARTS = ("portfolio", "risk", "trades", "decisions", "alerts", "models", "health")
+PARTS = ("book", "portfolio", "risk", "trades", "decisions", "alerts", "models", "health")
 ANSWERING = """<script>
 const answers = %s;
 window.fetch = async (url) => ({ ok: true, status: 200, json: async () => answers[url.slice(4)] });
@@ -30,7 +32,10 @@ setTimeout(() => {
   const texts = (path) => [...document.querySelectorAll(path)].map((one) => one.textContent);
   const measured = { width: innerWidth, cut: cut.length, rows: rows.length, high: edges.height,
     tiles: texts("#tiles b"), models: texts("#models tbody tr:first-child td.n"),
-    text: document.body.innerText };
+    paths: texts("#book path, #parts path").length, heats: texts("#correlations .heat"),
+    stress: texts("#stress tbody td:nth-child(5)"), names: texts("#stress tbody td:first-child"),
+    declined: texts("#declined .meter"), wide: document.documentElement.scrollWidth,
+    text: document.body.innerText, images: document.images.length };
   parent.postMessage("MEASURED" + encodeURIComponent(JSON.stringify(measured)) + "END", "*");
 }, 1000);
 </script>"""
@@ -47,13 +52,16 @@ def _with_a_browser() -> None:
         pytest.fail(lacking) if os.environ.get("DEXML_REQUIRE_COMPONENTS") else pytest.skip(lacking)
 
 
-def opened(folder: Path, width: int, **changes: Any) -> dict[str, Any]:
+def opened(
+    folder: Path, width: int, told: dict[str, Any] | None = None, **changes: Any
+) -> dict[str, Any]:
     answers = {part: get(f"/v1/{part}").json() for part in PARTS}
+    answers["book"] = answers["book"] if told is None else told
     answers["portfolio"] |= changes
     before, after = page().html.split("<script>")
     script, end = after.split("</script>")
-    told = json.dumps(answers).replace("<", "\\u003c")
-    html = before + ANSWERING % told + script + MEASURING + end
+    answered = json.dumps(answers).replace("<", "\\u003c")
+    html = before + ANSWERING % answered + script + MEASURING + end
     (folder / "page.html").write_text(html, "utf-8")
     (folder / "frame.html").write_text(FRAME % width, "utf-8")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000"]
@@ -86,3 +94,46 @@ def test_what_rounds_to_nothing_has_no_sign(tmp_path: Path) -> None:
 def test_the_edge_that_was_reached_is_the_one_that_was_measured(tmp_path: Path) -> None:
     cells = opened(tmp_path, 1280)["models"]
     assert cells[:5] == ["50.7%", "54.1%", "62.4%", "66.8%", "71%"]  # counted: 73% of the way
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_book_is_drawn_with_the_figures_of_its_view(tmp_path: Path, width: int) -> None:
+    view = get("/v1/book").json()
+    seen = opened(tmp_path, width)
+    assert seen["paths"] == 4 + 5  # exposure, loss, VaR, drawdown; and a band for each part
+    assert seen["names"] == [row["scenario"] for row in view["stress"]["rows"]]
+    totals = [float(text.rstrip("%").replace(",", "")) / 100 for text in seen["stress"]]
+    assert totals == pytest.approx([row["total"] for row in view["stress"]["rows"]], abs=6e-5)
+    matrix = [value for row in view["correlations"]["matrix"] for value in row]
+    assert [float(text) for text in seen["heats"]] == pytest.approx(matrix, abs=6e-3)
+    assert seen["declined"][0] == "risk120concentration, value at risk: 60 · value at risk: 60"
+    assert "300 of 300 bars decided; 1 of 2 orders failed." in seen["text"]
+    assert "Too few days to test: 100 are needed" in seen["text"]
+    assert seen["wide"] <= width  # nothing reaches beyond the window
+
+
+@pytest.mark.parametrize("n_closes", [0, 1])
+def test_a_book_that_has_hardly_begun_is_words_and_not_an_error(
+    tmp_path: Path, n_closes: int
+) -> None:
+    view = view_of(planted_track(n_closes), planted_state(1))
+    seen = opened(tmp_path, 1280, told=view)
+    assert (seen["paths"], seen["heats"]) == (0, [])
+    assert "The book's way begins with the second closed bar." in seen["text"]
+    assert "Two instruments with 20 returns are needed: 1 of 1." in seen["text"]
+
+
+def test_without_a_run_the_book_says_so_and_the_rest_is_shown(tmp_path: Path) -> None:
+    seen = opened(tmp_path, 1280, told={})
+    assert seen["text"].count("No run is followed.") == 5
+    assert seen["rows"] == 60
+
+
+def test_text_of_the_journal_never_becomes_markup(tmp_path: Path) -> None:
+    view = get("/v1/book").json()
+    bad = "<img src=x>"
+    view["declined"]["reasons"][0] |= {"reason": bad}
+    view["correlations"]["note"] = view["stress"]["rows"][0]["scenario"] = bad
+    seen = opened(tmp_path, 1280, told=view)
+    assert seen["images"] == 0
+    assert seen["names"][0] == bad

@@ -54,7 +54,11 @@ def _written(ledger: Ledger) -> None:
 def _forecast(ledger: Ledger, epoch: int) -> None:
     keys = [{"instrument": f"{n}/USDT", "closed_at": AT, "target": "up"} for n in ("BTC", "ETH")]
     ledger.add_forecasts(
-        "forecast", epoch, "r", [{**key, "probability": 0.5, "model": "m"} for key in keys]
+        "forecast",
+        epoch,
+        "r",
+        [{**key, "probability": 0.5, "model": "m"} for key in keys],
+        [{"instrument": name, "closed_at": AT, "features": "f" * 64} for name in ("A/B", "C/D")],
     )
     ledger.add_outcomes("forecast", epoch, "r", [{**key, "label": 1.0} for key in keys])
 
