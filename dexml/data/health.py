@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dexml.domain import Bars, History
+from dexml.features.health import DISAGREEMENT
+from dexml.features.health import HEALTH_WINDOW as WINDOW
 
 __all__ = [
     "DISAGREEMENT",
@@ -23,12 +25,10 @@ __all__ = [
     "unwell",
 ]
 
-WINDOW = 24  # bars that the score looks back
 UNFIT = 0.90  # a lower score is quarantine
 LOOK_BACK = 3 * WINDOW  # closes that decide on quarantine: two windows, and what the first sees
 FIT_AGAIN = 0.95  # what lifts it
 SILENT = 2  # closes without a bar that are a stall
-DISAGREEMENT = 0.05  # closes of two exchanges further apart are not of one market
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

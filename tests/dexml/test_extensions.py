@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from dexml.config import load_settings
-from tests.dexml.conftest import Dexml
+from tests.dexml.conftest import ROOT, Dexml
 
 OWN = '''
 import os
@@ -116,15 +119,26 @@ def test_a_broken_module_does_not_stand_in_the_way_of_a_halt(dexml: Dexml, empty
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_feature_of_ones_own_reaches_actors_and_the_fits_in_the_trainers_children(
-    dexml: Dexml, own: Path
+    own: Path,
 ) -> None:
     seen = own / "seen"
-    ended = dexml("demo", "--symbols", "BTC/USDT", "--cycles", "2", "--json", SEEN=str(seen))
-    assert ended.code == 0, ended.err
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DEXML_")}
+    command = ("-m", "dexml.cli", "demo", "--symbols", "BTC/USDT", "--cycles", "2", "--port", "0")
+    ended = subprocess.run(
+        [sys.executable, *command],
+        cwd=own,
+        env=kept | {"PYTHONPATH": str(ROOT), "SEEN": str(seen)},
+        capture_output=True,
+        text=True,
+        timeout=540,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
     manifests = [json.loads(path.read_text()) for path in own.rglob("manifest.json")]
-    columns = {one["target"]: one["spec"]["columns"] for one in manifests if "spec" in one}
-    assert "gap_mean_10" in columns["direction"]
+    specs = [one["spec"] for one in manifests if "spec" in one]
+    saw = sorted(one["target"] for one in specs if "gap_mean_10" in one["columns"])
+    assert saw == ["direction", "direction"]  # its own model, and the joint one
     importers = seen.read_text()
-    assert "dexml.models.fits" in importers
+    assert importers.count("-m dexml.models.fits") == len(specs)
     assert "default_worker.py" in importers  # Ray's
-    assert "dexml.cli" in importers
+    assert "-m dexml.cli" in importers
