@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dexml.domain import Bars, History
-from dexml.features.health import DISAGREEMENT
+from dexml.features.health import DISAGREEMENT, refused_at
 from dexml.features.health import HEALTH_WINDOW as WINDOW
 
 __all__ = [
@@ -113,18 +113,8 @@ def unwell(history: History, at: np.datetime64) -> dict[str, str]:
 
 
 def reasons(refused: pd.DataFrame, instrument: str) -> dict[np.datetime64, str]:
-    """Return the closes of an instrument that any exchange had refused, with the last reason.
-
-    Parameters
-    ----------
-    refused : DataFrame
-        As `History.refused`.
-    """
-    if refused.empty:  # the usual case, asked at every close
-        return {}
-    rows = refused[refused["instrument"] == instrument]
-    stamps = pd.DatetimeIndex(rows["closed_at"]).as_unit("ns").asi8.view("M8[ns]")
-    return dict(zip(stamps, rows["reason"], strict=True))
+    """Return the closes in `History.refused` of an instrument, each with its first reason."""
+    return {at: reason for at, (_, reason) in refused_at(refused, instrument).items()}
 
 
 def _scores(sound: NDArray[np.bool_]) -> NDArray[np.float64]:

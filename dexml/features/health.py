@@ -52,24 +52,34 @@ def data_health(history: History) -> dict[str, dict[str, Floats]]:
     return {name: {HEALTH_COLUMN: _scores(bars, history)} for name, bars in history.bars.items()}
 
 
-def refused_at(refused: pd.DataFrame, instrument: str) -> dict[np.datetime64, np.datetime64]:
-    """Return the closes of an instrument that an exchange had refused, and when it was known first.
+def refused_at(
+    refused: pd.DataFrame, instrument: str
+) -> dict[np.datetime64, tuple[np.datetime64, str]]:
+    """Return the closes of an instrument of which an exchange sent a bar that was refused.
 
     Parameters
     ----------
     refused : DataFrame
         As `History.refused`.
+
+    Returns
+    -------
+    dict of close to (instant, str)
+        When it was first known, and the reason.
     """
     if refused.empty:  # the usual case, asked at every close
         return {}
     rows = refused[refused["instrument"] == instrument].sort_values("known_at", ascending=False)
-    stamps = (_stamps(pd.DatetimeIndex(rows[name])) for name in ("closed_at", "known_at"))
-    return dict(zip(*stamps, strict=True))
+    closed_at, known_at = (
+        _stamps(pd.DatetimeIndex(rows[name])) for name in ("closed_at", "known_at")
+    )
+    return dict(zip(closed_at, zip(known_at, rows["reason"], strict=True), strict=True))
 
 
 def doubts(history: History, instrument: str) -> dict[np.datetime64, np.datetime64]:
     """Return the closes of an instrument that were refused or disputed, and from when."""
-    found = refused_at(history.refused, instrument)
+    refused = refused_at(history.refused, instrument)
+    found = {closed_at: known_at for closed_at, (known_at, _) in refused.items()}
     closes = history.venue_closes.get(instrument)
     if closes is not None and closes.shape[1] > 1:
         table = closes.to_numpy(dtype=np.float64)

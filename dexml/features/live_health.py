@@ -43,7 +43,7 @@ class LiveHealth:
             self._doubted[place][closed_at] = closed_at
         if refused is not None and len(refused):
             for name, doubted in zip(self._names, self._doubted, strict=True):
-                for at, known_at in refused_at(refused, name).items():
+                for at, (known_at, _) in refused_at(refused, name).items():
                     doubted[at] = min(known_at, doubted.get(at, known_at))
         first = closed_at - self._window
         last = stamps[-HEALTH_WINDOW:]
