@@ -21,6 +21,7 @@ from ray._common.tls_utils import add_port_to_grpc_server
 
 from actors.runtime import NAMESPACE
 from dexml.errors import EnvironmentRefused, UnsafeSetup
+from dexml.extensions import VARIABLE, import_inherited, imported
 
 __all__ = ["free_port", "join_or_start", "keep_replica_private", "start_local"]
 
@@ -83,6 +84,7 @@ def _start(temp_dir: Path, num_cpus: int | None) -> str:
             log_to_driver=False,
             logging_level="ERROR",
             object_store_memory=256 * 2**20,
+            runtime_env=_extended(),
             _temp_dir=str(temp_dir / _RAY),  # Ray opens it to everybody: only its parent is private
         )
     return f"http://{context.dashboard_url}"
@@ -164,9 +166,27 @@ def _ports_of_our_own() -> Iterator[None]:
 def join_or_start(temp_dir: Path, *, num_cpus: int | None = None) -> None:
     """Join the cluster that submitted this job, else start a local one with `num_cpus`."""
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
+        ray.init(
+            namespace=NAMESPACE,
+            log_to_driver=False,
+            logging_level="ERROR",
+            runtime_env=_extended(),
+        )
     else:
         start_local(temp_dir, num_cpus=num_cpus)
+
+
+def import_in_worker() -> None:
+    """Import in a process of Ray's what the driver was extended by."""
+    import_inherited(os.environ)
+
+
+def _extended() -> dict[str, Any] | None:
+    if not imported():
+        return None
+    setup = f"{__name__}.{import_in_worker.__name__}"
+    names = {VARIABLE: os.environ[VARIABLE]}
+    return {"env_vars": names, "worker_process_setup_hook": setup}
 
 
 def keep_replica_private() -> None:

@@ -8,7 +8,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from dexml.data.health import unwell
@@ -102,7 +101,7 @@ class ForecastActor:
             signals=tuple(
                 signal_of(str(name), closed_at, row.to_dict()) for name, row in table.iterrows()
             ),
-            unwell=tuple(unwell(history, to_datetime64(closed_at), self._refused()).items()),
+            unwell=tuple(unwell(history, to_datetime64(closed_at)).items()),
         )
 
     def latest(self, instrument: str) -> dict[str, Any]:
@@ -129,12 +128,6 @@ class ForecastActor:
 
     def _history(self, closed_at: datetime) -> History:
         return self._everything().until(to_datetime64(closed_at))
-
-    def _refused(self) -> dict[str, dict[np.datetime64, str]]:
-        return {
-            name: self._store.refused(self._venues, name, Timeframe.H1)
-            for name in self._instruments
-        }
 
     def _rows(self, closed_at: datetime, table: pd.DataFrame) -> list[dict[str, Any]]:
         return [

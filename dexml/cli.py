@@ -20,6 +20,7 @@ from dexml.cli_options import (
     Seed,
     Symbols,
     config_file,
+    extended_settings_of,
     guard_ray,
     home_of,
     seed_of,
@@ -91,7 +92,7 @@ def demo(
     """Run the whole system here: exchanges, training, serving, trading on paper, a report."""
     from dexml.preflight import check_machine, demo_bars, refuse_unsupported
 
-    settings = settings_of(home)
+    settings = extended_settings_of(home)
     refuse_unsupported(settings)
     names = symbols_of(symbols, settings)
     wanted = demo_bars(tuple(bars or ()), names, history, cycles)
@@ -148,7 +149,7 @@ def audit(
     from dexml.preflight import check_symbols
     from dexml.targets import labels
 
-    settings = settings_of(None)
+    settings = extended_settings_of(None)
     number = seed_of(seed, settings)
     names = check_symbols(symbols_of(symbols, settings))
     history = audit_history(tuple(bars or ()), names, seed=number)

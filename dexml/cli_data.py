@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dexml.cli_options import AsJson, Home, Symbols, settings_of, split_names
+from dexml.cli_options import AsJson, Home, Symbols, extended_settings_of, split_names
 from dexml.terminal import screen
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def import_(
     from dexml.data.storage.store import Store
     from dexml.domain import check_instrument
 
-    settings = settings_of(home)
+    settings = extended_settings_of(home)
     options = ImportOptions(
         now=SystemClock().now(),
         instruments=settings.data.instruments,
@@ -124,7 +124,7 @@ def backfill(
         yahoo_url=yahoo_url or None,
         scorer=scorer,
     )
-    settings = settings_of(home)
+    settings = extended_settings_of(home)
     with screen(as_json) as shown:
         shown.result, sound = run_backfill(options, settings, os.environ, shown.console)
     if not sound:

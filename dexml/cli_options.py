@@ -18,6 +18,7 @@ __all__ = [
     "Seed",
     "Symbols",
     "config_file",
+    "extended_settings_of",
     "guard_ray",
     "home_of",
     "seed_of",
@@ -78,6 +79,15 @@ def settings_of(home: Path | None) -> Settings:
 
     settings = load_settings(config_file(home), os.environ)
     return settings if home is None else settings.model_copy(update={"home": home})
+
+
+def extended_settings_of(home: Path | None) -> Settings:
+    """Return the settings in force; modules that they name are imported, here and in children."""
+    from dexml.extensions import share_extensions
+
+    settings = settings_of(home)
+    share_extensions(settings.extensions, os.environ)
+    return settings
 
 
 def home_of(home: Path | None) -> Path:

@@ -13,9 +13,9 @@ from dexml.cli_options import (
     Home,
     Seed,
     Symbols,
+    extended_settings_of,
     guard_ray,
     seed_of,
-    settings_of,
     split_names,
     symbols_of,
 )
@@ -41,7 +41,7 @@ def _checked(symbols: str, home: Path | None) -> tuple[Settings, tuple[str, ...]
     from dexml.doctor import require_place
     from dexml.preflight import check_symbols, refuse_unsupported
 
-    settings = settings_of(home)
+    settings = extended_settings_of(home)
     refuse_unsupported(settings, ("models.profile", "policy.horizon"))
     require_place("home", settings.home.absolute())
     return settings, check_symbols(symbols_of(symbols, settings))

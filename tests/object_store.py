@@ -34,3 +34,23 @@ def bucket(s3: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequ
     client.create_bucket(Bucket="bars")
     place = f"{request.node.name}-{abs(hash(request.node.nodeid))}"
     return f"s3://bars/{place}?endpoint_override={s3}&scheme=http&region=us-east-1"
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[str]:
+    """Return host and port of a local server that speaks Google's JSON API; as for `s3`."""
+    if not os.environ.get("DEXML_REQUIRE_COMPONENTS"):
+        pytest.importorskip("gcp_storage_emulator.server")
+    from gcp_storage_emulator.server import create_server
+
+    server = create_server("127.0.0.1", 0, in_memory=True, default_bucket="bars")
+    server.start()
+    yield f"127.0.0.1:{server._api._httpd.socket.getsockname()[1]}"
+    server.stop()
+
+
+@pytest.fixture
+def google_bucket(gcs: str, request: pytest.FixtureRequest) -> str:
+    """Return the address of an empty folder in a bucket of Google's."""
+    place = f"{request.node.name}-{abs(hash(request.node.nodeid))}"
+    return f"gs://anonymous@bars/{place}?endpoint_override={gcs}&scheme=http"

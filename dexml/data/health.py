@@ -10,14 +10,25 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dexml.domain import Bars, History
+from dexml.features.health import DISAGREEMENT, refused_at
+from dexml.features.health import HEALTH_WINDOW as WINDOW
 
-__all__ = ["DISAGREEMENT", "FIT_AGAIN", "UNFIT", "WINDOW", "Health", "health_at", "unwell"]
+__all__ = [
+    "DISAGREEMENT",
+    "FIT_AGAIN",
+    "LOOK_BACK",
+    "UNFIT",
+    "WINDOW",
+    "Health",
+    "health_at",
+    "reasons",
+    "unwell",
+]
 
-WINDOW = 24  # bars that the score looks back
 UNFIT = 0.90  # a lower score is quarantine
+LOOK_BACK = 3 * WINDOW  # closes that decide on quarantine: two windows, and what the first sees
 FIT_AGAIN = 0.95  # what lifts it
 SILENT = 2  # closes without a bar that are a stall
-DISAGREEMENT = 0.05  # closes of two exchanges further apart are not of one market
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,14 +88,14 @@ def health_at(
     'no bar'
     """
     step = np.timedelta64(bars.timeframe.seconds, "s").astype("timedelta64[ns]")
-    grid = at - step * np.arange(3 * WINDOW)[::-1]
+    grid = at - step * np.arange(LOOK_BACK)[::-1]
     grid = grid[grid >= bars.closed_at[0]] if len(bars) else grid[-1:]
     missing = ~np.isin(grid, bars.closed_at)
     disputed = np.isin(grid, _disputed(closes))
     scores = _scores(~missing & ~disputed)
     left_out = np.isin(grid, np.array(list(refused or ()), dtype="datetime64[ns]")) & missing
     wrong = disputed | left_out | _stalled(missing)
-    known = WINDOW if len(grid) == 3 * WINDOW else 0  # before it the score lacks what it looks at
+    known = WINDOW if len(grid) == LOOK_BACK else 0  # before it the score lacks what it looks at
     inside = _walk(scores[known:], wrong[known:])
     reason = "" if scores[-1] == 1 else _reason(scores[-1], missing, disputed)
     if left_out[-1] and refused:
@@ -92,24 +103,18 @@ def health_at(
     return Health(score=float(scores[-1]), quarantined=inside, reason=reason)
 
 
-def unwell(
-    history: History,
-    at: np.datetime64,
-    refused: Mapping[str, Mapping[np.datetime64, str]] | None = None,
-) -> dict[str, str]:
-    """Return the instruments in quarantine at a close, with the reason, sorted by name.
-
-    Parameters
-    ----------
-    refused : mapping of instrument to (mapping of close to reason), optional
-        Bars that quality left out.
-    """
-    kept = refused or {}
+def unwell(history: History, at: np.datetime64) -> dict[str, str]:
+    """Return the instruments in quarantine at a close, with the reason, sorted by name."""
     judged = {
-        name: health_at(bars, at, kept.get(name), history.venue_closes.get(name))
+        name: health_at(bars, at, reasons(history.refused, name), history.venue_closes.get(name))
         for name, bars in sorted(history.bars.items())
     }
     return {name: health.reason for name, health in judged.items() if health.quarantined}
+
+
+def reasons(refused: pd.DataFrame, instrument: str) -> dict[np.datetime64, str]:
+    """Return the closes in `History.refused` of an instrument, each with its first reason."""
+    return {at: reason for at, (_, reason) in refused_at(refused, instrument).items()}
 
 
 def _scores(sound: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -126,7 +131,7 @@ def _stalled(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _disputed(closes: pd.DataFrame | None) -> NDArray[np.datetime64]:
     if closes is None or closes.empty:
         return np.array([], dtype="datetime64[ns]")
-    recent = closes.iloc[-3 * WINDOW :]
+    recent = closes.iloc[-LOOK_BACK:]
     apart = recent.max(axis=1) / recent.min(axis=1) - 1 > DISAGREEMENT
     stamps: NDArray[np.datetime64] = pd.DatetimeIndex(recent.index[apart]).asi8.view("M8[ns]")
     return stamps

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from dexml.data.health import health_at
+import pandas as pd
+
+from dexml.data.health import LOOK_BACK, health_at, reasons
+from dexml.data.storage.consolidation import closes_by_venue, consolidate
 from dexml.data.storage.store import Store
 from dexml.domain import Timeframe, to_datetime, to_datetime64
 
@@ -62,17 +65,35 @@ def standings(
     for venue, name, timeframe in store.series():
         if instruments is None or name in instruments:
             venues.setdefault((name, timeframe), []).append(venue)
-    return [_standing(store, found, *key, at) for key, found in sorted(venues.items())]
+    refused = {step: _refused(store, venues, step) for step in {step for _, step in venues}}
+    return [
+        _standing(store, found, name, step, at, refused[step])
+        for (name, step), found in sorted(venues.items())
+    ]
+
+
+def _refused(
+    store: Store, venues: Mapping[tuple[str, Timeframe], list[str]], timeframe: Timeframe
+) -> pd.DataFrame:
+    everywhere = {venue for found in venues.values() for venue in found}
+    return store.refused(sorted(everywhere), {name for name, _ in venues}, timeframe)
 
 
 def _standing(
-    store: Store, venues: list[str], name: str, timeframe: Timeframe, at: datetime | None
+    store: Store,
+    venues: list[str],
+    name: str,
+    timeframe: Timeframe,
+    at: datetime | None,
+    refused: pd.DataFrame,
 ) -> Standing:
-    history = store.history(venues, (name,), timeframe)
-    close = history.bars[name].closed_at[-1] if at is None else to_datetime64(at)
-    known = history.until(close)
-    refused = store.refused(venues, name, timeframe)
-    health = health_at(known.bars[name], close, refused, known.venue_closes.get(name))
+    found = {one: store.recent(one, name, timeframe, LOOK_BACK, at) for one in venues}
+    parts = {venue: bars for venue, bars in found.items() if len(bars)}
+    close = max(bars.closed_at[-1] for bars in parts.values()) if at is None else to_datetime64(at)
+    mine = refused[refused["instrument"] == name]
+    several = closes_by_venue(parts) if len(parts) > 1 else None
+    bars = consolidate(parts) if parts else next(iter(found.values()))
+    health = health_at(bars, close, reasons(mine, name), several)
     return Standing(
         instrument=name,
         timeframe=str(timeframe),
@@ -81,5 +102,5 @@ def _standing(
         health=health.score,
         in_quarantine=health.quarantined,
         reason=health.reason,
-        bars_in_quarantine=sum(len(store.quarantine(one, name, timeframe)) for one in venues),
+        bars_in_quarantine=len(mine),
     )

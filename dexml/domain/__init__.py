@@ -17,10 +17,12 @@ from dexml.domain.bars import (
 from dexml.domain.history import (
     MACRO_COLUMNS,
     NEWS_COLUMNS,
+    REFUSED_COLUMNS,
     SOCIAL,
     History,
     empty_macro,
     empty_news,
+    empty_refused,
 )
 from dexml.domain.orders import Fill, Forecast, Intent, Signal
 from dexml.domain.words import (
@@ -37,6 +39,7 @@ __all__ = [
     "MACRO_COLUMNS",
     "NEWS_COLUMNS",
     "PRICE_COLUMNS",
+    "REFUSED_COLUMNS",
     "SOCIAL",
     "Bar",
     "Bars",
@@ -54,6 +57,7 @@ __all__ = [
     "check_instrument",
     "empty_macro",
     "empty_news",
+    "empty_refused",
     "price_fault",
     "sound_rows",
     "to_datetime",

@@ -13,6 +13,7 @@ from dexml.domain.words import Timeframe
 
 NEWS_COLUMNS = ("published_at", "known_at", "source", "title", "instruments", "score")
 MACRO_COLUMNS = ("series", "period_at", "known_at", "value")
+REFUSED_COLUMNS = ("instrument", "exchange", "closed_at", "known_at", "reason")
 SOCIAL = "social_"  # the names of series that speak of sentiment begin so
 
 
@@ -33,6 +34,14 @@ def empty_macro() -> pd.DataFrame:
     return frame[list(MACRO_COLUMNS)]
 
 
+def empty_refused() -> pd.DataFrame:
+    """Return a table of refused bars without rows."""
+    frame = pd.DataFrame({name: pd.Series(dtype="object") for name in REFUSED_COLUMNS})
+    for name in ("closed_at", "known_at"):
+        frame[name] = pd.Series(dtype="datetime64[ns, UTC]")
+    return frame
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class History:
     """Everything known about a set of instruments up to some instant.
@@ -51,12 +60,16 @@ class History:
     venue_closes : mapping of instrument to DataFrame
         Index `closed_at` (UTC, ascending), a float64 column for each exchange: the close there, NaN
         where it had no bar. Instruments that only one source told of are absent.
+    refused : DataFrame
+        Columns `REFUSED_COLUMNS`: bars that an exchange sent and nobody believed, the instant from
+        which that is known, and why. The true bar may have come later, and stand in `bars`.
     """
 
     bars: Mapping[str, Bars]
     news: pd.DataFrame = field(default_factory=empty_news)
     macro: pd.DataFrame = field(default_factory=empty_macro)
     venue_closes: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    refused: pd.DataFrame = field(default_factory=empty_refused)
 
     @property
     def timeframe(self) -> Timeframe:
@@ -67,10 +80,15 @@ class History:
         aware = pd.Timestamp(instant, tz="UTC")
         return History(
             bars={name: bars.until(instant) for name, bars in self.bars.items()},
-            news=self.news[self.news["known_at"] <= aware].reset_index(drop=True),
-            macro=self.macro[self.macro["known_at"] <= aware].reset_index(drop=True),
+            news=_known(self.news, aware),
+            macro=_known(self.macro, aware),
             venue_closes={name: _until(one, aware) for name, one in self.venue_closes.items()},
+            refused=_known(self.refused, aware),
         )
+
+
+def _known(rows: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
+    return rows[rows["known_at"] <= instant].reset_index(drop=True)
 
 
 def _until(closes: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:

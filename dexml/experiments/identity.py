@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from dexml.domain import PRICE_COLUMNS, History
+from dexml.extensions import imported
 
 __all__ = ["code_digest", "configuration_digest", "data_digest"]
 
@@ -41,13 +42,15 @@ def data_digest(history: History) -> str:
 
 @cache
 def code_digest() -> str:
-    """Return the SHA-256 of the library's source and of the versions that decide a fit."""
+    """Return the SHA-256 of the source, extensions too, and of versions that decide a fit."""
     root = Path(__file__).resolve().parents[1]
     chain = hashlib.sha256()
     for file in sorted(root.rglob("*.py")):
         chain.update(str(file.relative_to(root)).encode() + file.read_bytes())
     for name in _LIBRARIES:
         chain.update(f"{name} {version(name)}".encode())
+    for name, module in imported().items():
+        chain.update(name.encode() + (module.read_bytes() if module else b""))
     return chain.hexdigest()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -78,12 +80,13 @@ class CurrentPanel:
 
     def _catch_up(self, live: LivePanel, known: History, closed_at: np.datetime64) -> pd.DataFrame:
         stamp = pd.Timestamp(self._at, tz="UTC")
-        news, macro = (frame[frame["known_at"] > stamp] for frame in (known.news, known.macro))
+        told = {"news": known.news, "macro": known.macro, "refused": known.refused}
+        facts = {name: frame[frame["known_at"] > stamp] for name, frame in told.items()}
         fresh = [bars.closed_at[len(self._seen.bars[name]) :] for name, bars in known.bars.items()]
         rows = pd.DataFrame()
         for at in np.unique(np.concatenate(fresh)):
-            rows = self._hear(live, known, at, news, macro)
-            news, macro = news.iloc[:0], macro.iloc[:0]
+            rows = self._hear(live, known, at, facts)
+            facts = {}
         return rows
 
     def _hear(
@@ -91,14 +94,13 @@ class CurrentPanel:
         live: LivePanel,
         known: History,
         at: np.datetime64,
-        news: pd.DataFrame,
-        macro: pd.DataFrame,
+        facts: Mapping[str, pd.DataFrame],
     ) -> pd.DataFrame:
         found = [(bars, int(np.searchsorted(bars.closed_at, at))) for bars in known.bars.values()]
         bars = [one.bar(k) for one, k in found if k < len(one) and one.closed_at[k] == at]
         stamp = pd.Timestamp(at, tz="UTC")
         closes = {name: _at(frame, stamp) for name, frame in known.venue_closes.items()}
-        return live.append(bars, news=news, macro=macro, venue_closes=closes)
+        return live.append(bars, venue_closes=closes, **facts)
 
 
 def _too_short(closed_at: np.datetime64, was: str) -> DataError:
@@ -116,6 +118,7 @@ def _extends(new: History, old: History, at: np.datetime64) -> bool:
         all(_went_on(bars, old.bars[name], at) for name, bars in new.bars.items())
         and _known(new.news, stamp).equals(old.news)
         and _known(new.macro, stamp).equals(old.macro)
+        and _known(new.refused, stamp).equals(old.refused)
         and all(
             _closes_went_on(closes, old.venue_closes[name], stamp)
             for name, closes in new.venue_closes.items()

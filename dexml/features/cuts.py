@@ -50,6 +50,7 @@ def _situations(history: History, closes: pd.DatetimeIndex) -> Iterator[Mask]:
     yield from _in_flight(history.news, "source", "published_at", at)
     yield from _in_flight(history.macro, "series", "period_at", at)
     yield from _in_flight(_revisions(history.macro), "series", "first_at", at)
+    yield from _in_flight(history.refused, "exchange", "closed_at", at)
     traded = {name: np.isin(at, bars.closed_at) for name, bars in history.bars.items()}
     nowhere = np.zeros(len(at), dtype=np.bool_)
     silent: dict[str, Mask] = {}

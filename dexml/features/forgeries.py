@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dexml.domain import Bars, History
+from dexml.domain import REFUSED_COLUMNS, Bars, History
 from dexml.features.macro import MACRO_PERIODS
 
 __all__ = ["begin_later", "forge_all", "forge_future", "tail"]
@@ -46,6 +46,7 @@ def _since(history: History, first: np.datetime64) -> History:
         news=news[news["known_at"] > start - pd.Timedelta(days=1)].reset_index(drop=True),
         macro=macro.reset_index(drop=True),
         venue_closes={name: one.loc[start:] for name, one in history.venue_closes.items()},
+        refused=history.refused,
     )
 
 
@@ -53,7 +54,8 @@ def forge_future(history: History, cut: np.datetime64, generator: np.random.Gene
     """Return a history that is the same up to `cut` and quite different after it.
 
     Prices follow another path with ten times the moves, volumes are redrawn, headlines and macro
-    values that were not yet known at `cut` say something else, exchanges close elsewhere or not.
+    values that were not yet known at `cut` say something else, exchanges close elsewhere or not,
+    and bars are refused that nobody knew of.
     """
     aware = pd.Timestamp(cut, tz="UTC")
     return History(
@@ -63,6 +65,7 @@ def forge_future(history: History, cut: np.datetime64, generator: np.random.Gene
         venue_closes={
             name: _forge_venues(one, aware, generator) for name, one in history.venue_closes.items()
         },
+        refused=_forge_refused(history, aware, generator),
     )
 
 
@@ -84,6 +87,20 @@ def _forge_venues(
     factor = generator.uniform(0.9, 1.1, closes.shape)
     factor[generator.random(closes.shape) < 0.2] = np.nan
     return closes * np.where(future, factor, 1.0)
+
+
+# Bars before and after the cut are refused, but nobody knows before it.
+def _forge_refused(
+    history: History, cut: pd.Timestamp, generator: np.random.Generator
+) -> pd.DataFrame:
+    known = history.refused[history.refused["known_at"] <= cut]
+    forged = [known] if len(known) else []
+    for name, bars in history.bars.items():
+        closed_at = pd.DatetimeIndex(bars.closed_at, tz="UTC")[generator.random(len(bars)) < 0.1]
+        known_at = closed_at.where(closed_at > cut, cut + pd.Timedelta(1, "ns"))
+        facts = {"instrument": name, "exchange": "forged", "reason": "forged"}
+        forged.append(pd.DataFrame({"closed_at": closed_at, "known_at": known_at, **facts}))
+    return pd.concat(forged, ignore_index=True)[list(REFUSED_COLUMNS)]
 
 
 # Open and close go ways of their own, so that the shape of a bar tells nothing of the true one.

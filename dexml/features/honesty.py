@@ -162,7 +162,11 @@ def heard_live(history: History, over_all: pd.DataFrame) -> Pair:
 def _before(history: History, close: np.datetime64) -> History:
     past = history.until(close - np.timedelta64(1, "ns"))
     return History(
-        bars=past.bars, news=history.news, macro=history.macro, venue_closes=past.venue_closes
+        bars=past.bars,
+        news=history.news,
+        macro=history.macro,
+        venue_closes=past.venue_closes,
+        refused=history.refused,
     )
 
 

@@ -15,6 +15,7 @@ from dexml.errors import DataError
 from dexml.features.cross_section import CROSS_SECTION_COLUMNS, compare
 from dexml.features.indicators import INDICATORS, Indicator
 from dexml.features.live_context import LiveContext
+from dexml.features.live_health import LiveHealth
 from dexml.features.live_studies import Handles, LiveHigher
 from dexml.features.live_venues import LiveVenues
 from dexml.features.panel import may_be_missing, refuse_not_finite, warm_up
@@ -31,8 +32,6 @@ Mask = NDArray[np.bool_]
 Closes = Mapping[str, Mapping[str, float]]
 
 _FIELDS = ("open", "high", "low", "close", "volume")
-
-
 _NOTHING = (np.nan,) * len(_FIELDS)
 _numbers = attrgetter(*_FIELDS)
 
@@ -90,6 +89,7 @@ class LivePanel:
             self._load(column, history.bars[name])
         self._context = LiveContext(history, self._names, self._last)
         self._venues = LiveVenues(history, self._names)
+        self._health = LiveHealth(history, self._names)
         self._level = pd.Index(self._names, dtype=object)
         self._columns: tuple[str, ...] = ()
         self._header = pd.Index(())
@@ -122,6 +122,7 @@ class LivePanel:
         news: pd.DataFrame | None = None,
         macro: pd.DataFrame | None = None,
         venue_closes: Closes | None = None,
+        refused: pd.DataFrame | None = None,
     ) -> pd.DataFrame:
         """Hear the bars that closed at one instant, and the facts that came in since the last.
 
@@ -130,7 +131,7 @@ class LivePanel:
         bars : iterable of Bar
             All of one close, later than any before; an instrument may be missing. Closes of one
             instrument are at least a timeframe apart.
-        news, macro : DataFrame, optional
+        news, macro, refused : DataFrame, optional
             As in `History`. They may come late or early: each counts from its own `known_at`.
         venue_closes : mapping of instrument to mapping of exchange to close, optional
 
@@ -154,12 +155,13 @@ class LivePanel:
         self._context.hear(news, macro)
         columns = self._advance(closed_at, present, row)
         ready = present & (self._counts > self._skip)
-        for name, values in self._users(ready).items():
-            columns[name] = values
+        columns |= self._users(ready)
         ordered = {name: columns[name] for one in self._indicators for name in one.columns}
         if len(self._names) > 1:
             ordered |= self._crossed(present)
         ordered |= self._venues.append(closed_at, present, venue_closes or {}, self._tape["close"])
+        disputed = present & self._venues.disputed(venue_closes or {})
+        ordered |= self._health.append(closed_at, self._tape.closed_at, disputed, refused)
         ordered |= self._context.read(closed_at, present, self._first, ordered)
         return self._frame(closed_at, ready, ordered)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dexml.domain import History
 from dexml.features.exchanges import EXCHANGE_ROWS, exchange_features
+from dexml.features.health import apart
 from dexml.features.tape import Tape
 
 __all__ = ["LiveVenues"]
@@ -60,6 +61,14 @@ class LiveVenues:
         rows = [self._tape[str(k)] for k in range(n_slots)]
         found = exchange_features(rows, own[-_ROWS:])
         return {name: values[-1] for name, values in found.items()}
+
+    def disputed(self, closes: Mapping[str, Mapping[str, float]]) -> Mask:
+        """Tell of which instruments the exchanges disagree at the close that was heard last."""
+        if self._n_slots < 2:
+            return np.zeros(len(self._names), dtype=np.bool_)
+        told = np.array([self._tape[str(k)][-1] for k in range(self._n_slots)])
+        named = np.array([bool(one) for one in self._told(closes)])
+        return named & apart(np.fmin.reduce(told), np.fmax.reduce(told))
 
     def _told(self, closes: Mapping[str, Mapping[str, float]]) -> Iterator[Mapping[str, float]]:
         return (closes.get(name, {}) for name in self._names)

@@ -13,6 +13,7 @@ from dexml.errors import ConfigError, DataError
 from dexml.features.context import context_columns
 from dexml.features.cross_section import CROSS_SECTION_COLUMNS, cross_section
 from dexml.features.exchanges import EXCHANGE_COLUMNS, cross_exchange
+from dexml.features.health import HEALTH_COLUMN, data_health
 from dexml.features.indicators import INDICATORS, Group, compute_columns
 
 __all__ = [
@@ -38,17 +39,20 @@ PRICE_CORE = (
     *("volatility_24", "volatility_regime", "natr_14"),
     *("range_position_20", "bbands_position", "rsi_14"),
     *("relative_return_1", "relative_return_6", "next_hour", "next_day_sin", "next_day_cos"),
+    HEALTH_COLUMN,
 )
 _PRICES = frozenset(
     {
         *(Group.PRICE, Group.VOLATILITY, Group.VOLUME, Group.CALENDAR),
-        *(Group.CROSS_SECTION, Group.CROSS_EXCHANGE),
+        *(Group.CROSS_SECTION, Group.CROSS_EXCHANGE, Group.QUALITY),
     }
 )
 VIEWS: Mapping[str, frozenset[Group]] = {
     "direction": _PRICES,
-    "volatility": frozenset({Group.LEAVING, Group.VOLATILITY, Group.CALENDAR, Group.CROSS_SECTION}),
-    "volume": frozenset({Group.VOLUME, Group.CALENDAR, Group.VOLATILITY}),
+    "volatility": frozenset(
+        {Group.LEAVING, Group.VOLATILITY, Group.CALENDAR, Group.CROSS_SECTION, Group.QUALITY}
+    ),
+    "volume": frozenset({Group.VOLUME, Group.CALENDAR, Group.VOLATILITY, Group.QUALITY}),
     "sentiment": frozenset({Group.SENTIMENT}),
     "macro": frozenset({Group.MACRO}),
 }
@@ -104,9 +108,11 @@ def build_panel(history: History, *, on_windows: bool = True) -> pd.DataFrame:
     columns = {name: _own_columns(bars, on_windows) for name, bars in history.bars.items()}
     crossed = cross_section(history.bars)
     venues = cross_exchange(history.bars, history.venue_closes)
+    health = data_health(history)
     context = context_columns(history, columns)
     for name in columns:
-        columns[name] |= crossed.get(name, {}) | venues.get(name, {}) | context[name]
+        columns[name] |= crossed.get(name, {}) | venues.get(name, {}) | health[name]
+        columns[name] |= context[name]
     skip = warm_up(history.timeframe)
     frames = [_rows(bars, columns[name], skip) for name, bars in sorted(history.bars.items())]
     return _stack(frames)
@@ -175,6 +181,8 @@ def group_of(column: str) -> Group:
         return Group.CROSS_SECTION
     if column in EXCHANGE_COLUMNS:
         return Group.CROSS_EXCHANGE
+    if column == HEALTH_COLUMN:
+        return Group.QUALITY
     for one in INDICATORS.values():
         if column in one.columns:
             return one.group

@@ -33,6 +33,7 @@ class Group(StrEnum):
     CROSS_EXCHANGE = "cross_exchange"
     SENTIMENT = "sentiment"
     MACRO = "macro"
+    QUALITY = "quality"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from typing import Any
 import pandas as pd
 
 from dexml.errors import DexmlError, ModelError
+from dexml.extensions import import_inherited
 from dexml.models.profiles import FitSpec
 from dexml.models.tabular import FitReport, fit_tabular, peak_rss_mb
 
@@ -224,6 +225,7 @@ def _main(path: Path) -> int:
     request = FitRequest.from_dict(json.loads(path.read_text()))
     _freeze_imports()
     try:
+        import_inherited(os.environ)
         rows = pd.read_parquet(request.rows)
         fit_tabular(rows.drop(columns=_LABEL), rows[_LABEL], request.spec, path.parent / "model")
     except DexmlError as error:

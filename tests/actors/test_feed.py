@@ -14,8 +14,8 @@ from actors.feed import ContextActor, FeedActor
 from dexml.clock import SimulatedClock
 from dexml.data.feeds.rows import SETTLE_S
 from dexml.data.http import Patience
+from dexml.data.recorded.social import RecordedSocial
 from dexml.data.sources.news import NewsFeed
-from dexml.data.sources.social import RecordedSocial
 from dexml.data.storage.store import Store
 from dexml.domain import MACRO_COLUMNS, NEWS_COLUMNS, PRICE_COLUMNS, Bars, History, Timeframe
 from dexml.errors import ActorNotReady

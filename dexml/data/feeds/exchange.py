@@ -33,6 +33,7 @@ from dexml.data.feeds.venues import (
     venue_named,
 )
 from dexml.data.http import NotAnswered, Patience, answered_at, retry_after_s
+from dexml.data.quotes import market_at
 from dexml.domain import Timeframe, check_instrument
 from dexml.errors import DataError
 
@@ -169,7 +170,7 @@ class ExchangeFeed:
                 return fetched
 
     def _page(self, name: str, first: int | None) -> Fetched:
-        driver, symbol = self._driver, self.venue.symbol(name)
+        driver, symbol = self._driver, market_at(self.venue.name, name)
         subject = f"{self.venue.name} {symbol}"
         driver.last_json_response = driver.last_response_headers = None
         limit = self.venue.page if self.venue.asks_limit else None
@@ -189,7 +190,7 @@ class ExchangeFeed:
         return page
 
     def _trades_page(self, name: str, since_ns: int | None, count: int | None) -> TradePage:
-        driver, symbol = self._driver, self.venue.symbol(name)
+        driver, symbol = self._driver, market_at(self.venue.name, name)
         subject = f"trades of {self.venue.name} {symbol}"
         driver.last_json_response = driver.last_response_headers = None
         # ccxt's own `since` is cut to whole seconds

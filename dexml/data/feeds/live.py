@@ -21,6 +21,7 @@ from dexml.data.feeds.streaming import open_async_driver, open_session, watching
 from dexml.data.feeds.track import Track
 from dexml.data.feeds.venues import translating, venue_named
 from dexml.data.http import Patience
+from dexml.data.quotes import market_at
 from dexml.domain import Timeframe, check_instrument
 from dexml.errors import DataError
 
@@ -170,7 +171,7 @@ class LiveFeed:
     def _listen(self) -> None:
         symbols = []
         for name in self.instruments:
-            symbol = self.venue.symbol(name)
+            symbol = market_at(self.venue.name, name)
             market = self._driver.markets.get(symbol)
             if market is not None:
                 symbols.append(symbol)

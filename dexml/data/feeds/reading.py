@@ -12,6 +12,7 @@ from dexml.data.feeds.rows import Fetched, checked, paging
 from dexml.data.feeds.streaming import ANSWER, Answered
 from dexml.data.feeds.venues import Venue, raw_rows, refuse_no_markets, translating
 from dexml.data.http import NotAnswered, Patience, answered_at, retry_after_s
+from dexml.data.quotes import market_at
 from dexml.domain import Timeframe
 
 __all__ = ["Reader"]
@@ -84,7 +85,7 @@ class Reader:
         refuse_no_markets(self._venue, self._driver)
 
     async def _page(self, instrument: str, first: int | None) -> Fetched:
-        symbol = self._venue.symbol(instrument)
+        symbol = market_at(self._venue.name, instrument)
         limit = self._venue.page if self._venue.asks_limit else None
         since_ms = None if first is None else first * 1_000
         ask = partial(self._driver.fetch_ohlcv, symbol, self._timeframe.value, since_ms, limit)

@@ -21,7 +21,6 @@ __all__ = [
     "is_local",
     "open_driver",
     "past_trades_of",
-    "quote_at",
     "raw_rows",
     "refuse_no_markets",
     "translated",
@@ -100,8 +99,6 @@ class Venue:
         A page is a span of time, which may be empty though later bars exist.
     keeps : int or None
         The endpoint shows only so many closed bars, whatever is asked.
-    usd_for_usdt : bool
-        The exchange quotes USD; an instrument in USDT is read from its USD market.
     path : str
         Of the market data under the base address.
     rows : callable
@@ -117,22 +114,10 @@ class Venue:
     asks_limit: bool = True
     by_window: bool = False
     keeps: int | None = None
-    usd_for_usdt: bool = False
     path: str = ""
     rows: Callable[[Any], Any] = _as_it_is
     stream: Stream | None = None
     past_trades: PastTrades | None = None
-
-    def symbol(self, instrument: str) -> str:
-        """Return the exchange's name of `instrument`.
-
-        Examples
-        --------
-        >>> VENUES["kraken"].symbol("BTC/USDT"), VENUES["binance"].symbol("BTC/USDT")
-        ('BTC/USD', 'BTC/USDT')
-        """
-        base, quote = instrument.split("/")
-        return f"{base}/USD" if self.usd_for_usdt and quote == "USDT" else instrument
 
 
 VENUES = {
@@ -155,7 +140,6 @@ VENUES = {
             page=720,
             asks_limit=False,
             keeps=720,
-            usd_for_usdt=True,
             rows=_kraken_rows,
             stream=Stream(
                 keys=("publicV2",),
@@ -170,7 +154,6 @@ VENUES = {
             name="coinbaseexchange",
             page=300,
             by_window=True,
-            usd_for_usdt=True,
             stream=Stream(keys=(), path="", watch="trades", says_final=True, hear=hearing.coinbase),
         ),
     )
@@ -194,24 +177,12 @@ def past_trades_of(venue: Venue) -> PastTrades:
     return venue.past_trades
 
 
-def quote_at(venue: str, instrument: str) -> str:
-    """Return the currency in which bars of `instrument` filed under `venue` are quoted.
-
-    Examples
-    --------
-    >>> quote_at("kraken", "BTC/USDT"), quote_at("recorded", "BTC/USDT")
-    ('USD', 'USDT')
-    """
-    known = VENUES.get(venue)
-    return (known.symbol(instrument) if known else instrument).split("/")[1]
-
-
 def open_driver(venue: Venue, url: str | None, timeout_s: float) -> Any:
     """Open ccxt's driver, on `url` instead of the exchange's own address if one is given."""
     import ccxt
     import requests
 
-    from dexml.data.feeds.bounded import BoundedAdapter
+    from dexml.data.bounded import BoundedAdapter
 
     session = requests.Session()
     adapter = BoundedAdapter(timeout_s, MAX_ANSWER_BYTES)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import requests
 
-from dexml.data.feeds.bounded import BoundedAdapter
+from dexml.data.bounded import BoundedAdapter
 
 __all__ = ["forwarding_session"]
 

@@ -17,9 +17,10 @@ from threading import RLock
 import numpy as np
 import pyarrow as pa
 
-from dexml.data.storage.bar_rows import BarRows, united
+from dexml.data.storage.bar_rows import BarRows, bars_of
 from dexml.data.storage.bar_series import BarSeries
 from dexml.data.storage.folders import Folder
+from dexml.data.storage.months import file_rows, last_rows, read_months
 from dexml.data.storage.segment_files import (
     COMPACT_AT,
     SEGMENT,
@@ -28,7 +29,6 @@ from dexml.data.storage.segment_files import (
     ending,
     is_whole,
     steadily,
-    write_month,
 )
 from dexml.domain import Bars, Timeframe
 
@@ -97,6 +97,19 @@ class BarLog:
         """Return the bars of a series as of the last `refresh`."""
         with self._guard:
             return self.series(instrument).bars(as_of)
+
+    def recent(self, instrument: str, n_bars: int, until: np.datetime64 | None = None) -> Bars:
+        """Return at least the last `n_bars` of a series until an instant, if there are so many.
+
+        Months that are older are not read, unless the series is in memory.
+        """
+        with self._guard:
+            if instrument in self._series:
+                bars = self._series[instrument].bars()
+                return bars if until is None else bars.until(until)
+            arrived = [rows[instrument] for rows in self._arrived.values() if instrument in rows]
+            rows = last_rows(self._home(instrument), arrived, n_bars, until)
+            return bars_of(instrument, self._timeframe, rows)
 
     def instruments(self) -> set[str]:
         """Return the instruments of the bars that are not folded yet."""
@@ -168,7 +181,7 @@ class BarLog:
             self._series[instrument].add(rows[instrument])
 
     def _stored(self, instrument: str) -> BarRows:
-        files, months = _read_months(self._home(instrument))
+        files, months = read_months(self._home(instrument))
         self._n_torn_at_home[instrument] = files.n_torn
         arrived = [rows[instrument] for rows in self._arrived.values() if instrument in rows]
         return BarRows.joined([*months, *arrived])
@@ -185,7 +198,7 @@ class BarLog:
 
     def _go_on(self, n_series: int) -> None:
         for instrument in list(self._left)[:n_series]:
-            _file(self._home(instrument), self._left[instrument])
+            file_rows(self._home(instrument), self._left[instrument])
             del self._left[instrument]
         if not self._left:
             self._end()
@@ -212,25 +225,3 @@ def _by_instrument(table: pa.Table) -> dict[str, BarRows]:
     names = table["instrument"].combine_chunks().dictionary_encode()
     rows, codes = BarRows.of(table), names.indices.to_numpy()
     return {name: rows.take(codes == k) for k, name in enumerate(names.dictionary.to_pylist())}
-
-
-def _read_months(folder: Folder, month: str = "") -> tuple[SegmentFiles, list[BarRows]]:
-    # of one month; or all, and segments from when each series was appended to by itself
-    files, found = SegmentFiles(folder), list[BarRows]()
-
-    def read() -> None:
-        names = [name for name in folder.names() if name.startswith(month)]
-        files.take_new(names, lambda _, table: found.append(BarRows.of(table)))
-
-    steadily(folder, read)
-    return files, found
-
-
-def _file(folder: Folder, rows: BarRows) -> None:
-    with folder.locked():
-        months = rows.months
-        for month in np.unique(months):
-            files, filed = _read_months(folder, f"{month}-")
-            whole = united([*filed, rows.take(months == month)])
-            write_month(folder, str(month), whole.table())
-            files.remove(files.seen)

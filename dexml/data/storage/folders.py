@@ -67,7 +67,8 @@ def open_folder(uri: str | Path) -> Folder:
     uri : str or Path
         Credentials come from the usual places of the store's own tools (environment, profile,
         instance); options follow a question mark, as in
-        ``s3://bars/live?endpoint_override=127.0.0.1:9000&scheme=http``.
+        ``s3://bars/live?endpoint_override=127.0.0.1:9000&scheme=http``. Both kinds are tested
+        against local servers that speak their protocols, neither against the service itself.
 
     Raises
     ------

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dexml.data.feeds.venues import quote_at
+from dexml.data.quotes import quote_at
 from dexml.data.storage.bar_log import BarLog
 from dexml.data.storage.consolidation import (
     BASIS_WINDOW,

@@ -70,6 +70,13 @@ class Logs:
         """Return the log of refused bars of a series."""
         return self._log(("quarantine", *_parts(venue, instrument, timeframe)), QUARANTINE)
 
+    def refused_series(self) -> list[tuple[str, str, Timeframe]]:
+        """Return the series that ever had a bar refused, sorted; one listing for all."""
+        found = {parts[:3] for parts in self._root.under("quarantine").paths() if len(parts) == 4}
+        return sorted(
+            (venue, name.replace("-", "/"), Timeframe(step)) for venue, name, step in found
+        )
+
     def series(self) -> list[tuple[str, str, Timeframe]]:
         """Return what bars there are: (venue, instrument, timeframe), sorted."""
         # what arrived is looked at first, for it may be folded meanwhile

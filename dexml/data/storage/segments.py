@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from dexml.data.storage.folders import Folder
 from dexml.data.storage.segment_files import (
+    COMPACT_AT,
     MONTH,
     SEGMENT,
     SegmentFiles,
@@ -96,6 +97,11 @@ class SegmentLog:
                 old = [name for name in ending(folded, MONTH) if name[:7] in months]
                 self._files.remove((*segments, *old))
             return len(segments)
+
+    def compact_if_many(self) -> None:
+        """Fold the segments once enough have gathered."""
+        if self.n_segments >= COMPACT_AT:
+            self.compact()
 
     def _months_of(self, segments: list[str]) -> set[str]:
         months: set[str] = set()

@@ -6,11 +6,10 @@ was known when a decision was made can always be read again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from dexml.clock import utc
@@ -18,24 +17,22 @@ from dexml.data.quality import Rule, suspects
 from dexml.data.storage.bar_rows import BarRows, timeframe_of
 from dexml.data.storage.joining import Joined, join, parts_of
 from dexml.data.storage.logs import Logs
+from dexml.data.storage.quarantine import refusals, set_aside
 from dexml.data.storage.revisions import (
     HEADLINE,
     first_known,
     first_seen,
-    fresh_refused,
     fresh_values,
     without,
 )
 from dexml.data.storage.schemas import checked_rows
-from dexml.data.storage.segment_files import COMPACT_AT
-from dexml.data.storage.segments import SegmentLog
 from dexml.domain import (
     MACRO_COLUMNS,
     NEWS_COLUMNS,
     Bars,
     History,
     Timeframe,
-    to_datetime,
+    to_datetime64,
 )
 from dexml.errors import DataError
 
@@ -137,7 +134,7 @@ class Store:
             log.append(fresh)
         for name, rules in wrong.items():
             if rules:
-                self._set_aside(venue, bars[name], rules, seen_at)
+                set_aside(self._logs, venue, bars[name], rules, seen_at)
         log.fold_if_many()
         return sum(rows.n_rows for rows in fresh.values())
 
@@ -154,15 +151,10 @@ class Store:
         return first_seen(rows)
 
     def refused(
-        self, venues: Sequence[str], instrument: str, timeframe: Timeframe | str
-    ) -> dict[np.datetime64, str]:
-        """Return the closes in quarantine at any venue, with the reason."""
-        found: dict[np.datetime64, str] = {}
-        for venue in venues:
-            rows = self.quarantine(venue, instrument, timeframe)
-            stamps = pd.DatetimeIndex(rows["closed_at"]).asi8.view("M8[ns]")
-            found |= dict(zip(stamps, rows["reason"], strict=True))
-        return found
+        self, venues: Sequence[str], instruments: Collection[str], timeframe: Timeframe | str
+    ) -> pd.DataFrame:
+        """Return bars of some instruments that were not believed, as `History.refused` does."""
+        return refusals(self._logs, venues, instruments, Timeframe(timeframe))
 
     def bars(
         self,
@@ -182,6 +174,19 @@ class Store:
         log.refresh()
         return log.bars(instrument, as_of)
 
+    def recent(
+        self,
+        venue: str,
+        instrument: str,
+        timeframe: Timeframe | str,
+        n_bars: int,
+        until: datetime | None = None,
+    ) -> Bars:
+        """Return at least the last bars of a series until an instant, and read little more."""
+        log = self._logs.bars(venue, Timeframe(timeframe))
+        log.refresh()
+        return log.recent(instrument, n_bars, None if until is None else to_datetime64(until))
+
     def append_news(self, frame: pd.DataFrame) -> int:
         """Keep headlines (columns `NEWS_COLUMNS`) not yet known by source, title and time."""
         rows = checked_rows(frame, "news", NEWS_COLUMNS).drop_duplicates(list(HEADLINE))
@@ -190,7 +195,7 @@ class Store:
             known = pd.MultiIndex.from_frame(log.read()[list(HEADLINE)])
             fresh = rows[~pd.MultiIndex.from_frame(rows[list(HEADLINE)]).isin(known)]
             log.append(fresh)
-        _compact_if_many(log)
+        log.compact_if_many()
         return len(fresh)
 
     def append_macro(self, frame: pd.DataFrame) -> int:
@@ -200,7 +205,7 @@ class Store:
         with log.locked():
             fresh = fresh_values(log.read(), rows)
             log.append(fresh)
-        _compact_if_many(log)
+        log.compact_if_many()
         return len(fresh)
 
     def news(self, as_of: datetime | None = None) -> pd.DataFrame:
@@ -260,6 +265,7 @@ class Store:
             news=self.news(as_of),
             macro=self.macro(as_of),
             venue_closes={name: one.closes for name, one in joined.items() if len(one.parts) > 1},
+            refused=_known(self.refused(venues, instruments, timeframe), as_of),
         )
 
     def series(self) -> list[tuple[str, str, Timeframe]]:
@@ -269,22 +275,6 @@ class Store:
     def compact(self) -> int:
         """Fold all segments into parquet files; return how many segments there were."""
         return sum(log.compact() for log in self._logs)
-
-    def _set_aside(
-        self, venue: str, bars: Bars, wrong: Mapping[int, Rule], seen_at: pd.Timestamp
-    ) -> None:
-        rows = bars.frame().reset_index().iloc[list(wrong)]
-        seen_at = max(seen_at, _instant(to_datetime(bars.closed_at[-1])))
-        rows = rows.assign(reason=[str(rule) for rule in wrong.values()], known_at=seen_at)
-        log = self._logs.quarantine(venue, bars.instrument, bars.timeframe)
-        with log.locked():
-            log.append(fresh_refused(log.read(), rows))
-        _compact_if_many(log)
-
-
-def _compact_if_many(log: SegmentLog) -> None:
-    if log.n_segments >= COMPACT_AT:
-        log.compact()
 
 
 def _instant(instant: datetime) -> pd.Timestamp:

@@ -110,9 +110,8 @@ def test_a_history_tells_which_instruments_are_in_quarantine_and_why(tmp_path: P
     store.append_bars("binance", replace(make(61), instrument="SOL/USDT"))
     store.append_bars("kraken", far)
     history = store.history(venues, names, "1h")
-    refused = {name: store.refused(venues, name, "1h") for name in names}
-    assert unwell(history, make(61).closed_at[-1], refused) == {
+    assert unwell(history, make(61).closed_at[-1]) == {
         "ETH/USDT": "price jump",
         "SOL/USDT": "exchanges disagree",
     }
-    assert unwell(history, make(60).closed_at[-1], refused) == {}
+    assert unwell(history, make(60).closed_at[-1]) == {}

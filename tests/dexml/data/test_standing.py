@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import pandas as pd
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from dexml.data.health import unwell
+from dexml.data.health import health_at, reasons, unwell
 from dexml.data.standing import standings
 from dexml.data.storage.store import Store
 from dexml.domain import Bars, Timeframe, to_datetime, to_datetime64
+from tests.file_events import asked_of
 from tests.random_walk import some_bars
 
 NAMES = ("BTC/USDT", "ETH/USDT")
+START = datetime(2024, 1, 2, tzinfo=UTC)
+VENUES = ("binance", "kraken", "recorded")
 
 
 def spoilt(bars: Bars, row: int) -> Bars:
@@ -59,15 +66,56 @@ def test_it_is_what_the_policy_hears(tmp_path: Path) -> None:
         frame = some_bars(name, 300, seed).frame()[~holes]
         store.append_bars("binance", Bars.from_frame(name, Timeframe.H1, frame))
     history = store.history(("binance",), NAMES, "1h")
-    refused = {name: store.refused(("binance",), name, "1h") for name in NAMES}
     first = to_datetime(history.bars["BTC/USDT"].closed_at[100])
     found = set()
     for hour in range(0, 150, 7):
         at = first + timedelta(hours=hour)
         seen = {one.instrument: one.reason for one in standings(store, at) if one.in_quarantine}
-        assert seen == unwell(history.until(to_datetime64(at)), to_datetime64(at), refused)
+        assert seen == unwell(history.until(to_datetime64(at)), to_datetime64(at))
         found |= set(seen.items())
     assert len(found) > 1
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 199), st.integers(0, 120)), min_size=1, max_size=3),
+    st.none() | st.integers(-5, 220),
+    st.booleans(),
+)
+@settings(max_examples=10, deadline=None)
+def test_what_is_read_of_the_last_months_says_what_all_of_history_does(
+    holes: list[tuple[int, int]], at: int | None, folded: bool
+) -> None:
+    with TemporaryDirectory() as folder:
+        store, whole = Store(folder), some_bars("BTC/USDT", 200, timeframe=Timeframe.D1)
+        for k, (first, n_missing) in enumerate(holes):
+            kept = np.delete(np.arange(200), slice(first, first + n_missing))
+            store.append_bars(VENUES[k], spoilt(whole.take(kept), -1 - 30 * k))
+        if folded:
+            store.compact()
+        instant = None if at is None else START + at * timedelta(days=1)
+        (found,) = standings(Store(folder), instant)
+        history = store.history(VENUES[: len(holes)], ("BTC/USDT",), "1d")
+        bars, closes = history.bars["BTC/USDT"], history.venue_closes.get("BTC/USDT")
+        close = bars.closed_at[-1] if instant is None else to_datetime64(instant)
+        known = None if closes is None else closes.loc[: pd.Timestamp(close, tz="UTC")]
+        judged = health_at(bars.until(close), close, reasons(history.refused, "BTC/USDT"), known)
+    assert (found.health, found.in_quarantine, found.reason) == (
+        judged.score,
+        judged.quarantined,
+        judged.reason,
+    )
+
+
+def test_of_a_long_history_only_the_last_months_are_read(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.append_bars("binance", some_bars("BTC/USDT", 9_000))
+    store.compact()
+    with asked_of(tmp_path / "bars") as asked:
+        (found,) = standings(Store(tmp_path))
+    read = [one for one in asked if one.endswith(".parquet")]
+    assert len(list(tmp_path.rglob("*.parquet"))) == 13
+    assert 1 <= len(read) <= 2
+    assert (found.health, found.closed_at.isoformat()) == (1.0, "2025-01-10T00:00:00+00:00")
 
 
 def test_an_empty_store_says_nothing(tmp_path: Path) -> None:

@@ -150,7 +150,10 @@ def test_recorded_bars_come_back_to_the_bit(shared: Path) -> None:
 
 
 @pytest.mark.shared
-def test_krakens_own_answer_is_read_as_720_closed_bars_and_an_open_one(shared: Path) -> None:
+def test_krakens_own_answer_is_read_as_720_closed_bars_and_an_open_one(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dexml.data.quotes.USD_FOR_USDT", set())  # it is of the market in tethers
     folder = shared / "data/raw_captures/nautilus/kraken"
     body = next(folder.glob("**/http_ohlc.json")).read_text()
     pairs = {"XXBTZUSD": pair("XBTUSD", "XXBT"), "XBTUSDT": pair("XBTUSDT", "XXBT", "USDT")}
@@ -161,7 +164,7 @@ def test_krakens_own_answer_is_read_as_720_closed_bars_and_an_open_one(shared: P
     clock = SimulatedClock(datetime(2026, 1, 1, tzinfo=UTC))
     with faulty(answer, clock) as url:
         feed = ExchangeFeed("kraken", url, ("BTC/USDT",), Timeframe.M1, patience=HASTY)
-        feed.venue = replace(feed.venue, keeps=None, usd_for_usdt=False)
+        feed.venue = replace(feed.venue, keeps=None)
         bars = feed.poll({}).closed["BTC/USDT"]
     assert len(bars) == 721  # all are closed long ago by the clock of this server
     assert to_datetime(bars.closed_at[0]) == datetime(2025, 11, 10, 12, 18, tzinfo=UTC)

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.arrival import N_INSTRUMENTS, VENUES, arrival
 from dexml.data.storage.bar_log import RECEIPTS_KEPT
-from dexml.data.storage.store import COMPACT_AT
+from dexml.data.storage.segment_files import COMPACT_AT
 
 N_CLOSES = 520
 

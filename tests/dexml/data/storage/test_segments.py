@@ -18,8 +18,9 @@ from dexml.data.storage.bar_log import RECEIPTS_KEPT
 from dexml.data.storage.bar_rows import BarRows, latest
 from dexml.data.storage.folders import LocalFolder, open_folder
 from dexml.data.storage.revisions import first_known
+from dexml.data.storage.segment_files import COMPACT_AT
 from dexml.data.storage.segments import SegmentLog
-from dexml.data.storage.store import COMPACT_AT, Store
+from dexml.data.storage.store import Store
 from dexml.domain import Bars, Timeframe
 from tests.dexml.data.storage.test_store import make, same
 

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dexml.data.health import unwell
+from dexml.data.health import reasons, unwell
 from dexml.data.storage.folders import write_durably
-from dexml.data.storage.store import COMPACT_AT, Store
+from dexml.data.storage.segment_files import COMPACT_AT
+from dexml.data.storage.store import Store
 from dexml.domain import Bars, Timeframe
 from dexml.errors import DataError, EnvironmentRefused
 from dexml.simulation.market import MarketConfig, plant
@@ -229,8 +230,12 @@ def test_a_bar_that_cannot_be_is_put_in_quarantine_with_its_reason(tmp_path: Pat
         assert refused["reason"].tolist() == ["price jump", "copy of the bar before"]
         assert refused["close"].tolist() == [100_009.0, 108.0]
         assert refused["known_at"].tolist() == refused["closed_at"].tolist()
-    reasons = store.refused(["kraken", "binance"], "BTC/USDT", "1h")
-    assert reasons == {wild.closed_at[0]: "price jump", copy.closed_at[0]: "copy of the bar before"}
+    refused = store.refused(["kraken", "binance"], ["BTC/USDT"], "1h")
+    assert refused["exchange"].tolist() == ["binance", "binance"]
+    assert reasons(refused, "BTC/USDT") == {
+        wild.closed_at[0]: "price jump",
+        copy.closed_at[0]: "copy of the bar before",
+    }
     assert store.compact() == 3
 
 

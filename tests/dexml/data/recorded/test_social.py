@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from dexml.clock import SimulatedClock
+from dexml.data.recorded.social import RecordedSocial, SocialSource
 from dexml.data.sources.context import Context
-from dexml.data.sources.social import RecordedSocial, SocialSource
 from dexml.data.storage.store import Store
 from dexml.errors import DataError
 from dexml.features.macro import macro_features
