@@ -6,9 +6,9 @@ import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -18,7 +18,6 @@ from pydantic_settings import (
 )
 
 from dexml.costs import CostConfig
-from dexml.domain import Timeframe
 from dexml.errors import ConfigError
 from dexml.risk.exits import ExitConfig
 from dexml.risk.limits import LimitConfig
@@ -26,6 +25,7 @@ from dexml.risk.orders import OrderLimits
 from dexml.risk.policy import POLICIES, PolicyConfig
 from dexml.risk.sizing import SizingConfig
 from dexml.risk.trips import TripLimits
+from dexml.sections import DataSettings, ModelSettings, ServeSettings
 from dexml.state import KernelConfig
 
 __all__ = [
@@ -42,42 +42,6 @@ __all__ = [
 FILE_NAME = "dexml.toml"
 PREFIX = "DEXML_"
 NEEDED_IN_TESTS = "DEXML_REQUIRE_COMPONENTS"  # no setting of the product
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataSettings(_Section):
-    """What is collected."""
-
-    exchanges: tuple[str, ...] = Field(
-        default=("binance", "kraken", "coinbaseexchange"),
-        min_length=1,
-        description="ccxt names of the exchanges, the preferred one first.",
-    )
-    instruments: tuple[str, ...] = Field(
-        default=("BTC/USDT", "ETH/USDT", "SOL/USDT", "BNB/USDT", "LINK/USDT", "DOGE/USDT"),
-        min_length=1,
-        description="What is traded, as BASE/QUOTE.",
-    )
-    timeframe: Timeframe = Field(default=Timeframe.H1, description="Length of a bar.")
-
-
-class ModelSettings(_Section):
-    """How models are fitted."""
-
-    profile: Literal["fast", "standard", "best"] = Field(
-        default="fast", description="How much work a fit may be."
-    )
-    seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of everything random.")
-
-
-class ServeSettings(_Section):
-    """Where the HTTP endpoint listens."""
-
-    host: str = Field(default="127.0.0.1", description="Address to bind; loopback by default.")
-    port: int = Field(default=8000, ge=0, le=65_535, description="TCP port; 0 takes a free one.")
 
 
 class Settings(BaseSettings):

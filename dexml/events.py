@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Literal
 
-from dexml.domain import Bar, Fill, Intent, Mode, Signal
+from dexml.domain import Action, Bar, Fill, Intent, Mode, Reason, Signal
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -161,20 +160,12 @@ class CloseRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VitalsSeen:
-    """What only the world outside the kernel can measure; None where it could not be measured.
+    """What only the world outside the kernel measures; None where it could not be measured.
 
     Attributes
     ----------
-    reconciliation_gap : float or None
-        Difference between ledger and chain, as a fraction of equity.
-    clock_skew_s : float or None
-        Absolute difference to the reference clock, in seconds.
-    bars_behind : float or None
-        Age of the latest bar, in bars.
-    gas_price_ratio : float or None
-        Gas price over its cap.
-    restarts : int or None
-        Of any owner within ten minutes.
+    reconciliation_gap, clock_skew_s, bars_behind, gas_price_ratio, restarts
+        As in `risk.trips.Vitals`.
     """
 
     kind: Literal["vitals_seen"] = "vitals_seen"
@@ -218,37 +209,6 @@ _RANK = (
 def event_order(event: Event) -> tuple[datetime, int, str]:
     """Return the key by which events are ordered: instant, kind, id."""
     return event.at, _RANK.index(event.kind), event.id
-
-
-class Action(StrEnum):
-    """What was decided for an instrument."""
-
-    ENTER = "enter"
-    INCREASE = "increase"
-    HOLD = "hold"
-    EXIT = "exit"
-    DECLINE = "decline"
-
-
-class Reason(StrEnum):
-    """Why; every declined decision has one."""
-
-    EDGE = "edge"
-    BAND = "band"
-    COST = "cost"
-    ABSTAIN = "abstain"
-    RISK = "risk"
-    PORTFOLIO = "portfolio"
-    LIMIT = "limit"
-    CASH = "cash"
-    MODE = "mode"
-    DATA = "data"
-    PROTECTION = "protection"
-    PENDING = "pending"
-    STOP = "stop"
-    TAKE_PROFIT = "take_profit"
-    TIME = "time"
-    REQUEST = "request"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,9 @@ from dexml.domain.history import (
 )
 from dexml.domain.orders import Fill, Forecast, Intent, Signal
 from dexml.domain.words import (
+    Action,
     Mode,
+    Reason,
     Side,
     Target,
     Timeframe,
@@ -41,6 +43,7 @@ __all__ = [
     "PRICE_COLUMNS",
     "REFUSED_COLUMNS",
     "SOCIAL",
+    "Action",
     "Bar",
     "Bars",
     "Fill",
@@ -49,6 +52,7 @@ __all__ = [
     "History",
     "Intent",
     "Mode",
+    "Reason",
     "Side",
     "Signal",
     "Target",

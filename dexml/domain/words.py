@@ -87,3 +87,34 @@ def to_datetime(stamp: np.datetime64) -> datetime:
     return datetime.fromtimestamp(0, UTC) + timedelta(
         microseconds=int(stamp.astype("datetime64[us]").astype(np.int64))
     )
+
+
+class Action(StrEnum):
+    """What was decided for an instrument."""
+
+    ENTER = "enter"
+    INCREASE = "increase"
+    HOLD = "hold"
+    EXIT = "exit"
+    DECLINE = "decline"
+
+
+class Reason(StrEnum):
+    """Why; every declined decision has one."""
+
+    EDGE = "edge"
+    BAND = "band"
+    COST = "cost"
+    ABSTAIN = "abstain"
+    RISK = "risk"
+    PORTFOLIO = "portfolio"
+    LIMIT = "limit"
+    CASH = "cash"
+    MODE = "mode"
+    DATA = "data"
+    PROTECTION = "protection"
+    PENDING = "pending"
+    STOP = "stop"
+    TAKE_PROFIT = "take_profit"
+    TIME = "time"
+    REQUEST = "request"

@@ -108,7 +108,6 @@ def rebuild(
     stamps = panel.index.get_level_values("closed_at")
     panel = panel[stamps.isin([pd.Timestamp(at) for at in span.closes])]
     rows, said = _by_close(panel), _forecasts(panel, span, models, suites)
-    refused = _refused(store, origin)
     for closed_at in span.closes:
         features = rows.get(closed_at, panel.iloc[:0].droplevel("closed_at"))
         names = [str(name) for name in features.index]
@@ -119,7 +118,7 @@ def rebuild(
             features=dict(zip(names, feature_digests(features), strict=True)),
             forecasts=forecasts,
             signals=() if forecasts is None else _signals(forecasts, closed_at),
-            unwell=_unwell(span.history, closed_at, refused),
+            unwell=_unwell(span.history, closed_at),
         )
 
 
@@ -170,24 +169,6 @@ def _signals(forecasts: pd.DataFrame, closed_at: datetime) -> tuple[Signal, ...]
     )
 
 
-def _refused(store: Store, origin: Origin) -> dict[str, pd.DataFrame]:
-    return {
-        name: pd.concat([store.quarantine(one, name, origin.timeframe) for one in origin.venues])
-        for name in origin.instruments
-    }
-
-
-def _unwell(
-    history: History, closed_at: datetime, refused: Mapping[str, pd.DataFrame]
-) -> dict[str, str]:
-    known = {name: rows[rows["known_at"] <= closed_at] for name, rows in refused.items()}
-    reasons = {
-        name: dict(
-            zip(
-                pd.DatetimeIndex(rows["closed_at"]).asi8.view("M8[ns]"), rows["reason"], strict=True
-            )
-        )
-        for name, rows in known.items()
-    }
+def _unwell(history: History, closed_at: datetime) -> dict[str, str]:
     at = to_datetime64(closed_at)
-    return unwell(history.until(at), at, reasons)
+    return unwell(history.until(at), at)

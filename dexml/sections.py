@@ -1,0 +1,47 @@
+"""The sections of the configuration that belong to no component."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dexml.domain import Timeframe
+
+__all__ = ["DataSettings", "ModelSettings", "ServeSettings"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSettings(_Section):
+    """What is collected."""
+
+    exchanges: tuple[str, ...] = Field(
+        default=("binance", "kraken", "coinbaseexchange"),
+        min_length=1,
+        description="ccxt names of the exchanges, the preferred one first.",
+    )
+    instruments: tuple[str, ...] = Field(
+        default=("BTC/USDT", "ETH/USDT", "SOL/USDT", "BNB/USDT", "LINK/USDT", "DOGE/USDT"),
+        min_length=1,
+        description="What is traded, as BASE/QUOTE.",
+    )
+    timeframe: Timeframe = Field(default=Timeframe.H1, description="Length of a bar.")
+
+
+class ModelSettings(_Section):
+    """How models are fitted."""
+
+    profile: Literal["fast", "standard", "best"] = Field(
+        default="fast", description="How much work a fit may be."
+    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of everything random.")
+
+
+class ServeSettings(_Section):
+    """Where the HTTP endpoint listens."""
+
+    host: str = Field(default="127.0.0.1", description="Address to bind; loopback by default.")
+    port: int = Field(default=8000, ge=0, le=65_535, description="TCP port; 0 takes a free one.")
