@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from sqlalchemy import Engine, event
 
@@ -35,7 +37,7 @@ class Disk:
         self.folder, self.struck = folder, struck
         self.holder: object = None
         self.is_full = False
-        self._opened: dict[int, list[_Watched]] = {}
+        self._opened: defaultdict[object, WeakSet[_Watched]] = defaultdict(WeakSet)
         self._driver = type("_Driver", (_Watched,), {"disk": self})
 
     def __enter__(self) -> Disk:
@@ -49,14 +51,14 @@ class Disk:
 
     def abandon(self, holder: object) -> None:
         """Close what a dead process had open, as its machine does: what was not committed is gone."""
-        self._close(id(holder))
+        self._close(holder)
 
     def opened(self, connection: _Watched) -> None:
         """Note whose a connection is."""
-        self._opened.setdefault(id(self.holder), []).append(connection)
+        self._opened[self.holder].add(connection)
 
-    def _close(self, holder: int) -> None:
-        for connection in self._opened.pop(holder, []):
+    def _close(self, holder: object) -> None:
+        for connection in list(self._opened.pop(holder, ())):
             connection.close()
 
     def _connect(

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-__all__ = ["DATA", "STRIKES", "Act", "Fault", "Strike"]
+__all__ = ["DATA", "FEED", "STRIKES", "Act", "Fault", "Strike"]
 
 Point = Literal[
     "call", "begin", "read", "before_commit", "after_commit", "before_send", "after_send", "answer"
 ]
-Act = Literal["die", "fail", "lock", "fill_disk", "silence", "lose", "delay", "repeat", "usurp"]
+Act = Literal[
+    "die", "fail", "lock", "silence", "lose", "delay", "repeat", "usurp", "halt", "leak",
+    "outlast", "die_driver",
+]  # fmt: skip
 
 
 class Fault(StrEnum):
@@ -100,8 +103,12 @@ class Fault(StrEnum):
     DELISTED = "instrument delisted"
 
 
-DATA = tuple(fault for fault in Fault if fault.name.startswith("ROW_") or fault.name == "ROWS_DISORDERED")
-DATA = tuple(fault for fault in DATA if fault is not Fault.ROW_CHANGED)
+FEED = "feed:venue"
+DATA = tuple(
+    fault
+    for fault in Fault
+    if fault.name.startswith(("ROW_", "ROWS_")) and fault is not Fault.ROW_CHANGED
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +168,13 @@ def _strikes() -> dict[Fault, Strike]:
         Fault.EXECUTION_CALL_LATE: strike(execution, "call", "delay"),
         Fault.RISK_USURPED: strike(risk, "read", "usurp"),
         Fault.EXECUTION_USURPED: strike(execution, "read", "usurp"),
+        Fault.SUPERVISOR_DIES: strike("", "call", "die_driver"),
+        Fault.PATIENCE_PASSES: strike("", "call", "outlast"),
+        Fault.HALT_IN_CYCLE: strike(execution, "call", "halt"),
+        Fault.FEED_SILENT: strike(FEED, "call", "lose"),
+        Fault.FEED_FAILS: strike(FEED, "call", "leak"),
+        Fault.FORECAST_SILENT: strike("forecast", "call", "lose"),
+        Fault.FORECAST_FAILS: strike("forecast", "call", "leak"),
         Fault.ORDER_PLACED_UNKNOWN: strike(execution, "after_send", "silence"),
         Fault.ORDER_LOST_UNKNOWN: strike(execution, "before_send", "silence"),
     }
