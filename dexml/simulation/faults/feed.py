@@ -17,6 +17,7 @@ from dexml.data.quality import suspects
 from dexml.data.storage.bar_series import BarSeries
 from dexml.data.storage.revisions import without
 from dexml.domain import Bar, Bars, Signal, Timeframe, to_datetime64
+from dexml.errors import DataError
 from dexml.simulation.faults.kinds import Fault
 from dexml.simulation.faults.market import HOUR_S, Market
 from dexml.simulation.faults.spoil import SPOILING, WireRow, usable, wire
@@ -61,7 +62,6 @@ class Feed:
     def __init__(self, market: Market, rng: random.Random) -> None:
         self._market, self._rng = market, rng
         self.hour = 0
-        self.skew_s = 0
         self.spoiled: dict[str, Fault] = {}
         self.done: list[Fault] = []
         self.legit: dict[tuple[str, int], set[Row]] = {}
@@ -70,6 +70,14 @@ class Feed:
         self._series: dict[str, BarSeries] = {}
         self._refused: dict[str, dict[Any, str]] = {name: {} for name in market.rows}
         self._said: dict[tuple[str, int], float | None] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._market.rows)
+
+    def lived(self, hour: int) -> list[Fault]:
+        """Return what the market did in an hour that counts as a fault."""
+        return self._market.seen.get(hour, [])
 
     @property
     def closed_at(self) -> datetime:
@@ -91,6 +99,12 @@ class Feed:
                 sets.setdefault(bars.bar(place).closed_at, []).append(bars.bar(place))
         return [tuple(sets[close]) for close in sorted(sets)]
 
+    def start(self, epoch: int) -> None:
+        """Begin under an epoch; what is known stays known."""
+
+    def observe(self, bars: list[Bar]) -> None:
+        """Hear what was decided on; nothing is made of it."""
+
     def poll(self) -> Polled:
         """Visit the venue: keep what is sound, quarantine the rest, tell the open prices."""
         prices: dict[str, float] = {}
@@ -108,6 +122,8 @@ class Feed:
         """Return the bars that closed at an instant, with signals that know a little."""
         at = to_datetime64(closed_at)
         bars = [one for series in self._series.values() for one in _newest(series.bars(), at)]
+        if not bars:
+            raise DataError("forecast", "must have bars", closed_at, "Ask once they have closed.")
         bars.sort(key=lambda bar: bar.instrument)
         unwell = {
             name: health.reason
@@ -121,7 +137,7 @@ class Feed:
         )
 
     def _now_s(self) -> int:
-        return self._market.start_s + (self.hour + 1) * HOUR_S + 5 + self.skew_s
+        return self._market.start_s + (self.hour + 1) * HOUR_S + 5
 
     def _first_s(self) -> int:
         return self._market.start_s + (self.hour - _OVERLAP + 1) * HOUR_S

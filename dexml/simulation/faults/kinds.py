@@ -69,11 +69,10 @@ class Fault(StrEnum):
     RESUME = "person resumes"
     CLOSE = "person closes"
     # clocks
-    CLOCK_AHEAD = "wall clock jumps ahead"
-    CLOCK_BEHIND = "wall clock jumps back"
+    CLOCK_AHEAD = "wall clock ahead: a close is asked for that is to come"
+    CLOCK_BEHIND = "wall clock back: an old close is asked for again"
     PATIENCE_PASSES = "monotonic clock jumps beyond the patience"
     CYCLE_REPEATED = "cycle run twice"
-    CYCLE_OLD = "cycle of an older close"
     CYCLE_SKIPPED = "cycle missed"
     # parts that the loop can do without
     FEED_SILENT = "feed does not answer"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -61,7 +61,6 @@ class Post:
 
     name: str
     instance: Any = None
-    line: Connection | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,6 +129,7 @@ class Stage:
         self.n_calls = 0
         self._frames = [_Frame(owner="supervisor")]
         self._late: list[_Late] = []
+        self._lines: dict[Any, Connection] = {}
         self._is_calm = 0
         self._has_struck = False
 
@@ -154,7 +154,7 @@ class Stage:
         try:
             return self._called(post, method, args)
         finally:
-            if self._has_struck:
+            if self._has_struck or self._venue.done:
                 self._has_struck = False
                 self._checked()
 
@@ -254,7 +254,7 @@ class Stage:
     def _run(self, instance: Any, frame: _Frame) -> Any:
         before, self.disk.holder = self.disk.holder, instance
         self._frames.append(frame)
-        line = getattr(instance, "_line", None)
+        line = self._lines.get(instance)
         if frame.method == "start" and line is not None:
             line.epoch = frame.args[0]
         try:
@@ -272,7 +272,7 @@ class Stage:
         if post.name == "execution":
             line = Connection(self._venue, self.struck, self._sending)
             post.instance = self._owners.execution(self._run_name, self._url, line)
-            post.instance._line = line
+            self._lines[post.instance] = line
 
     def _usurp(self, frame: _Frame) -> None:
         """Let a second holder take over and do the same work, while the first stands still."""
@@ -283,17 +283,17 @@ class Stage:
             epoch = self.ledger.acquire_epoch(frame.owner, "second holder")
             self._run(post.instance, _Frame(owner=post.name, method="start", args=(epoch,)))
             again = _Frame(owner=post.name, method=frame.method, args=frame.args)
-            self._run(post.instance, again)
+            with suppress(DexmlError):
+                self._run(post.instance, again)
 
     def _deliver_late(self) -> None:
         due = [late for late in self._late if late.due <= self.n_calls]
         self._late = [late for late in self._late if late.due > self.n_calls]
         for late in due:
-            with self.calm():
-                try:
-                    self._run(late.instance, late.frame)
-                except DexmlError:
-                    continue  # refused, which nobody hears
+            with self.calm(), suppress(DexmlError):  # a refusal, which nobody hears
+                self._run(late.instance, late.frame)
+        if due:
+            self._checked()
 
 
 def _fits(strike: Strike, frame: _Frame, point: str) -> bool:
