@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dexml.domain import Intent, Mode
+from dexml.errors import DexmlError, EnvironmentRefused
 from dexml.events import CloseRequested, ModeRequested, Request
 from dexml.experiments.replay import restore
 from dexml.ledger import Ledger
@@ -128,6 +129,7 @@ class Session:
 
     def _end(self, hour: int) -> None:
         self.stage.armed.clear()
+        self.stage.disk.is_full = False
         self.venue.wish = None
         self._feed.spoiled = {}
         self._person(Fault.CLOSE)
@@ -193,6 +195,16 @@ class Session:
         if fault is not Fault.CLOSE:
             mode = Mode.ACTIVE if fault is Fault.RESUME else Mode.HALTED
             request = ModeRequested(at=at, mode=mode, by="ada")
+        try:
+            self._asked(request)
+        except EnvironmentRefused:
+            self.stage.disk.is_full = False
+            self._count(Fault.DISK_FULL)
+            self._asked(request)
+        except DexmlError as error:
+            self.oracle.broken("I8", f"{fault} is refused: {error}")
+
+    def _asked(self, request: Request) -> None:
         with self.stage.calm():
             self._owners.request(self.stage.ledger, self._run, request)
 
