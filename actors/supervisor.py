@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from math import inf
+from traceback import format_exc
 from typing import Any
 
 from ray.exceptions import GetTimeoutError, RayActorError
@@ -21,6 +22,7 @@ from dexml.events import Command, Event, Filled, HealthChanged, OrderFailed, Par
 from dexml.experiments.replay import restore
 from dexml.ledger import Ledger
 from dexml.records import decode_event
+from dexml.redaction import redacted
 
 __all__ = ["Member", "Supervisor"]
 
@@ -155,7 +157,7 @@ class Supervisor:
                 self._begin(self._members[name])
             answer = self.ask(name, method, *args, timeout_s=timeout_s)
         except Exception as error:  # the loop's edge: whatever a part does becomes an alert
-            _LOG.warning("%s.%s failed", name, method, exc_info=error)
+            _LOG.warning("%s.%s failed\n%s", name, method, redacted(format_exc()))
             self._resting[name] = self._rest(closed_at, error)
             self._hear_of(closed_at, name, (method, error))
             return None
@@ -226,7 +228,7 @@ def _shortfall(answer: object) -> tuple[str, object] | None:
 def _first_line(failure: object) -> str:
     # what an actor raised comes with Ray's traceback around it
     cause = getattr(failure, "cause", None) or failure
-    return next(iter(str(cause).splitlines()), type(cause).__name__)
+    return redacted(next(iter(str(cause).splitlines()), type(cause).__name__))
 
 
 def _gone(name: str, error: Exception) -> EnvironmentRefused:
