@@ -42,9 +42,10 @@ class ExecutionActor:
         return {"ready": self._epoch is not None}
 
     def start(self, epoch: int) -> None:
-        """Own the account under `epoch` from now on."""
+        """Own the account under `epoch` from now on; raises StaleEpoch if a newer owner has it."""
         self._epoch = None
         self._ledger = Ledger.open(self._database_url)
+        self._ledger.require_epoch(STREAM, epoch)
         self._epoch = epoch
 
     def work(
@@ -59,12 +60,20 @@ class ExecutionActor:
             was decided at.
         at : datetime
             When the orders reach the market.
+
+        Raises
+        ------
+        ActorNotReady
+            Before `start`.
+        StaleEpoch
+            If a newer owner has taken over; nothing more was sent.
         """
         epoch = self._require_ready()
         for row in self._ledger.outbox(self._run):
             intent = _INTENT.validate_json(row.intent)
             price = intent.reference_price if prices is None else prices.get(intent.instrument)
             if price is not None:
+                self._ledger.require_epoch(STREAM, epoch)  # right before what cannot be undone
                 self._settle(epoch, intent, self._sent(intent, price, at), at)
         rows = self._ledger.unheard_outcomes(self._run)
         heard = (decode_event(json.dumps(row.outcome)) for row in rows)

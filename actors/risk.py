@@ -1,4 +1,8 @@
-"""Owner of the book: the only one that applies `step` and commits what it decides."""
+"""Owner of the book: the only one that applies `step` and commits what it decides.
+
+Decision, intents, what they reserve and the outbox are one transaction, under the owner's epoch and
+on condition that the run has heard nothing that the owner has not.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,12 @@ from dataclasses import asdict
 from typing import Any
 
 from dexml.describe import describe
-from dexml.errors import ActorNotReady
+from dexml.errors import ActorNotReady, LedgerError
 from dexml.events import Alert, Command, Decision, EquityMarked, Event, Trade
 from dexml.experiments.replay import restore
 from dexml.ledger import Ledger, StepRows
 from dexml.records import decode_command, encode
+from dexml.reservations import NOTHING, changed, reserved, room
 from dexml.state import State
 from dexml.system import step
 
@@ -23,7 +28,8 @@ SNAPSHOT_EVERY = 64
 class RiskActor:
     """Hears events one at a time, decides, and commits decision and intents in one transaction.
 
-    A success means that the event and all its commands are in the ledger. After any failure the
+    A success means that the event and all its commands are in the ledger. After any failure, also
+    one that leaves open whether the commit happened, the actor must be started again, and the
     caller may repeat the event: its id makes the second time return what was decided the first.
     """
 
@@ -33,17 +39,28 @@ class RiskActor:
         self._epoch: int | None = None
         self._ledger: Ledger
         self._state: State
-        self._since_snapshot = 0
+        self._n_heard = self._since_snapshot = 0
 
     def health(self) -> dict[str, Any]:
         """Say whether the actor is started; answers at any time."""
         return {"ready": self._epoch is not None}
 
     def start(self, epoch: int) -> None:
-        """Rebuild the state from the ledger, and own it under `epoch` from now on."""
+        """Rebuild the state from the ledger, and own it under `epoch` from now on.
+
+        Raises
+        ------
+        StaleEpoch
+            If a newer owner has taken over.
+        LedgerError
+            If the ledger was changed, or reserves for other intents than are open.
+        """
         self._epoch = None
         self._ledger = Ledger.open(self._database_url)
+        self._ledger.require_epoch(STREAM, epoch)
+        self._n_heard = self._ledger.n_events(self._run)
         self._state = restore(self._ledger, self._run)
+        self._require_reserved()
         self._since_snapshot = 0
         self._epoch = epoch
 
@@ -53,24 +70,38 @@ class RiskActor:
         Raises
         ------
         ActorNotReady
-            Before `start`, and after a commit that failed.
+            Before `start`, and after a call that failed.
         StaleEpoch
             If a newer owner has taken over; nothing was written.
+        LimitReached
+            If the ledger reserves more than the book knows of; nothing was written.
+        LedgerAway
+            If the database does not answer; the event may have been committed.
+        EnvironmentRefused
+            If the database is full or read-only; nothing was written.
         """
         epoch = self._require_ready()
-        known = self._ledger.event_commands(self._run, event.id)
-        if known is not None:
-            return [decode_command(text) for text in known]
-        state, commands = step(self._state, event)
         self._epoch = None  # a commit that fails may have happened: then only `start` knows
-        self._commit(epoch, event, commands, state)
-        self._state, self._epoch = state, epoch
+        known = self._ledger.event_commands(self._run, event.id)
+        if known is None:
+            commands = self._decide(epoch, event)
+        else:
+            self._ledger.require_epoch(STREAM, epoch)
+            commands = [decode_command(text) for text in known]
+        self._epoch = epoch
         return commands
 
     def view(self) -> dict[str, Any]:
         """Return the book and the risk figures as JSON-able values."""
         self._require_ready()
         return describe(self._state)
+
+    def _decide(self, epoch: int, event: Event) -> list[Command]:
+        state, commands = step(self._state, event)
+        self._commit(epoch, event, commands, state)
+        self._state = state
+        self._n_heard += 1
+        return commands
 
     def _commit(self, epoch: int, event: Event, commands: list[Command], state: State) -> None:
         self._since_snapshot += 1
@@ -82,11 +113,25 @@ class RiskActor:
             event.id,
             encode(event),
             [encode(command) for command in commands],
-            _rows(commands),
+            _rows(commands, self._state, state),
             encode(state) if due else None,
+            after=self._n_heard,
         )
         if due:
             self._since_snapshot = 0
+
+    def _require_reserved(self) -> None:
+        open_intents = reserved(self._state)
+        kept = self._ledger.reservations(self._run, list(open_intents))
+        for intent_id in sorted(kept):
+            due = open_intents.get(intent_id, NOTHING)
+            if kept[intent_id] != due:
+                raise LedgerError(
+                    f"reservation of intent {intent_id!r}",
+                    f"must be {due}, as the book has it",
+                    kept[intent_id],
+                    "Stay halted, and compare dexml replay with the ledger's reservations.",
+                )
 
     def _require_ready(self) -> int:
         if self._epoch is None:
@@ -94,10 +139,12 @@ class RiskActor:
         return self._epoch
 
 
-def _rows(commands: list[Command]) -> StepRows:
+def _rows(commands: list[Command], before: State, after: State) -> StepRows:
     return StepRows(
         decisions=[asdict(one) for one in commands if isinstance(one, Decision)],
         intents=[asdict(one.intent) for one in commands if isinstance(one, Trade)],
         equity=[asdict(one) for one in commands if isinstance(one, EquityMarked)],
         alerts=[asdict(one) for one in commands if isinstance(one, Alert)],
+        reservations=changed(before, after),
+        room=room(before, after),
     )

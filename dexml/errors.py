@@ -13,7 +13,9 @@ __all__ = [
     "EnvironmentRefused",
     "ExecutionError",
     "LeakFound",
+    "LedgerAway",
     "LedgerError",
+    "LimitReached",
     "LookAheadError",
     "ModelError",
     "StaleEpoch",
@@ -110,6 +112,14 @@ class ExecutionError(DexmlError):
 
 class LedgerError(DexmlError):
     """The ledger cannot be written or does not add up."""
+
+
+class LedgerAway(LedgerError):
+    """The database does not answer just now; whether the last write counts it knows once back."""
+
+
+class LimitReached(LedgerError):
+    """Open intents would take more than there is; nothing was written."""
 
 
 class StaleEpoch(LedgerError):

@@ -76,8 +76,7 @@ def replay_run(ledger: Ledger, run: str) -> ReplayReport:
         If a row was changed since it was written.
     """
     initial = decode_state(began(ledger, run)["config"]["initial_state"])
-    for stream in ledger.streams():
-        ledger.verify_chain(stream)
+    ledger.verify()
     rows = (Recorded(event=row.event, commands=row.commands) for row in ledger.events(run))
     return replay(rows, initial)
 
@@ -90,10 +89,11 @@ def restore(ledger: Ledger, run: str) -> State:
     UsageError
         If the ledger has no such run.
     LedgerError
-        If the snapshot or a row of the book's stream was changed since it was written.
+        If the snapshot, the run's beginning or a row of the book's stream was changed.
     """
     first = began(ledger, run)["config"]["initial_state"]
-    ledger.verify_chain("risk")
+    for stream in ("runs", "risk"):
+        ledger.verify_chain(stream)
     seq, text = ledger.latest_snapshot(run) or (0, first)
     state = decode_state(text)
     for row in ledger.events(run, after_seq=seq):

@@ -1,6 +1,8 @@
 """One hash chain for each writer stream: every row names the row before it.
 
-A changed, inserted or removed row breaks its digest, its neighbour's `previous`, or the head.
+A changed, inserted or removed row breaks its digest, its neighbour's `previous`, or the head. What
+one transaction adds ends with the heads of all other streams, so that none of them can lose its
+newest rows, head and all, unnoticed.
 """
 
 from __future__ import annotations
@@ -9,17 +11,29 @@ import hashlib
 import heapq
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, insert, select, union_all, update
+from sqlalchemy.exc import IntegrityError
 
 from dexml.errors import LedgerError, StaleEpoch
 from dexml.ledger.rows import Primitive, Row, canonical, shaped
-from dexml.ledger.tables import CHAIN_COLUMNS, JOURNALS, epochs, streams
+from dexml.ledger.tables import CHAIN_COLUMNS, JOURNALS, anchors, epochs, streams
 
-__all__ = ["GENESIS", "Appender", "Head", "heads", "read_head", "take_over", "verify"]
+__all__ = [
+    "GENESIS",
+    "Appender",
+    "Head",
+    "heads",
+    "link",
+    "named_streams",
+    "owned_head",
+    "read_head",
+    "take_over",
+    "verify",
+]
 
 GENESIS = "0" * 64
 
@@ -41,10 +55,10 @@ def link(table: str, chain: Mapping[str, Any], body: Mapping[str, Primitive]) ->
     return hashlib.sha256(canonical([table, place, body]).encode()).hexdigest()
 
 
-def read_head(connection: Connection, stream: str) -> Head | None:
+def read_head(connection: Connection, stream: str, *, lock: bool = True) -> Head | None:
     """Return the head of a stream, locked until the transaction ends (SQLite locks it all)."""
-    query = select(streams).where(streams.c.stream == stream).with_for_update()
-    row = connection.execute(query).mappings().one_or_none()
+    query = select(streams).where(streams.c.stream == stream)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
     return None if row is None else Head(**row)
 
 
@@ -67,7 +81,7 @@ class Appender:
 
     def __init__(self, connection: Connection, stream: str, epoch: int) -> None:
         self.connection = connection
-        self._head = _owned_head(connection, stream, epoch)
+        self._head = owned_head(connection, stream, epoch)
         self._rows: dict[Table, list[dict[str, Any]]] = {}
 
     @property
@@ -95,7 +109,11 @@ class Appender:
         )
 
     def flush(self) -> None:
-        """Insert the rows and move the head."""
+        """Insert the rows, anchor the other streams after them, and move the head."""
+        if not self._rows:
+            return
+        if epochs not in self._rows:  # a new epoch is a row with anchors itself
+            self.append(anchors, {"anchors": _others(self.connection, self._head.stream)})
         for table, rows in self._rows.items():
             self.connection.execute(insert(table), rows)
         moved = update(streams).where(
@@ -105,8 +123,17 @@ class Appender:
         self._rows = {}
 
 
-def _owned_head(connection: Connection, stream: str, epoch: int) -> Head:
-    head = read_head(connection, stream)
+def owned_head(connection: Connection, stream: str, epoch: int, *, lock: bool = True) -> Head:
+    """Return the head of a stream that is owned under `epoch`, locked as by `read_head`.
+
+    Raises
+    ------
+    StaleEpoch
+        If the stream has a newer owner.
+    LedgerError
+        If nobody owns the stream.
+    """
+    head = read_head(connection, stream, lock=lock)
     if head is None:
         raise LedgerError(
             f"stream {stream!r}", "must have an owner", "nobody's", "Acquire its epoch first."
@@ -123,23 +150,32 @@ def _owned_head(connection: Connection, stream: str, epoch: int) -> Head:
 
 def take_over(connection: Connection, stream: str, holder: str) -> Appender:
     """Own a stream under a new epoch, recorded with the heads of all other streams."""
-    head = read_head(connection, stream)
-    epoch = 1 if head is None else head.epoch + 1
-    _set_owner(connection, stream, holder, epoch, new=head is None)
-    others = {h.stream: [h.seq, h.digest] for h in heads(connection) if h.stream != stream}
+    epoch = _locked_head(connection, stream).epoch + 1
+    mine = update(streams).where(streams.c.stream == stream)
+    connection.execute(mine.values(epoch=epoch, holder=holder))
     appender = Appender(connection, stream, epoch)
-    appender.append(epochs, {"holder": holder, "anchors": canonical(others)})
+    appender.append(epochs, {"holder": holder, "anchors": _others(connection, stream)})
     return appender
 
 
-def _set_owner(connection: Connection, stream: str, holder: str, epoch: int, *, new: bool) -> None:
-    if new:
-        head = Head(stream=stream, epoch=epoch, holder=holder)
-        values = {name: getattr(head, name) for name in Head.__slots__}
-        connection.execute(insert(streams), values)
-        return
-    mine = update(streams).where(streams.c.stream == stream)
-    connection.execute(mine.values(epoch=epoch, holder=holder))
+def _locked_head(connection: Connection, stream: str) -> Head:
+    head = read_head(connection, stream)
+    while head is None:
+        with suppress(IntegrityError), connection.begin_nested():  # another may be first
+            connection.execute(insert(streams), asdict(Head(stream=stream)))
+        head = read_head(connection, stream)
+    return head
+
+
+def _others(connection: Connection, stream: str) -> str:
+    others = (head for head in heads(connection) if head.stream != stream)
+    return canonical({head.stream: [head.seq, head.digest] for head in others if head.seq})
+
+
+def named_streams(connection: Connection) -> list[str]:
+    """Return the names of all streams, also of one that rows name and no head does."""
+    names = [select(table.c.stream) for table in (streams, *JOURNALS)]
+    return sorted(connection.execute(union_all(*names)).scalars().unique())
 
 
 def verify(connection: Connection, stream: str) -> int:
@@ -150,29 +186,41 @@ def verify(connection: Connection, stream: str) -> int:
     LedgerError
         Naming the first row that does not fit, or the head or anchor that does not.
     """
-    head = read_head(connection, stream)
+    head = read_head(connection, stream, lock=False)
     if head is None:
-        raise LedgerError(f"stream {stream!r}", "must exist", "unknown", "Name a known stream.")
-    seq, digest, epoch = 0, GENESIS, 0
+        rule = "must exist and have a head"
+        raise LedgerError(f"stream {stream!r}", rule, "unknown", "Name a known stream.")
+    seen, anchored = Head(stream=stream), dict[str, list[Any]]()
     for table, row in _chained_rows(connection, stream):
-        _check_link(table, row, seq, digest, epoch)
-        if table == "epochs":
-            _check_anchors(connection, row)
-        seq, digest, epoch = row["seq"], row["digest"], row["epoch"]
-    if (seq, digest, epoch) != (head.seq, head.digest, head.epoch):
+        _check_link(table, row, seen)
+        anchored |= json.loads(row["anchors"]) if "anchors" in row else {}
+        seen = Head(
+            stream=stream,
+            epoch=row["epoch"],
+            holder=row["holder"] if table == epochs.name else seen.holder,
+            seq=row["seq"],
+            digest=row["digest"],
+        )
+    if seen != head:
         raise LedgerError(
             f"stream {stream!r}",
-            f"must end at row {head.seq} with digest {head.digest[:12]}",
-            f"row {seq} with {digest[:12]}",
-            "Rows at its end are missing: halt, and restore the ledger from a backup.",
+            f"must end at row {head.seq} with digest {head.digest[:12]}, epoch {head.epoch} of "
+            f"{head.holder!r}",
+            f"row {seen.seq} with {seen.digest[:12]}, epoch {seen.epoch} of {seen.holder!r}",
+            "Rows at its end are missing or its head was changed: halt, and restore the ledger "
+            "from a backup.",
         )
-    return seq
+    # older anchors name rows before these in chains that are verified themselves
+    for other, (seq, digest) in anchored.items():
+        _check_anchor(connection, stream, Head(stream=other, seq=seq, digest=digest))
+    return seen.seq
 
 
 def _chained_rows(connection: Connection, stream: str) -> Iterator[tuple[str, dict[str, Any]]]:
     def rows_of(table: Table) -> Iterator[tuple[int, str, dict[str, Any]]]:
-        query = select(table).where(table.c.stream == stream).order_by(table.c.seq)
-        result = opened.enter_context(connection.execute(query, execution_options=_STREAMING))
+        result = opened.enter_context(
+            connection.execute(_ROWS_OF[table.name], {"of": stream}, execution_options=_STREAMING)
+        )
         for row in result.mappings():
             yield row["seq"], table.name, dict(row)
 
@@ -183,14 +231,27 @@ def _chained_rows(connection: Connection, stream: str) -> Iterator[tuple[str, di
 
 
 _STREAMING = {"yield_per": 1_000}
+# built once: to build a statement takes longer than to execute it
+_ROWS_OF = {
+    table.name: select(table).where(table.c.stream == bindparam("of")).order_by(table.c.seq)
+    for table in JOURNALS
+}
+_DIGEST_AT = union_all(
+    *(
+        select(table.c.digest).where(
+            table.c.stream == bindparam("of"), table.c.seq == bindparam("at")
+        )
+        for table in JOURNALS
+    )
+)
 
 
-def _check_link(table: str, row: dict[str, Any], seq: int, digest: str, epoch: int) -> None:
+def _check_link(table: str, row: dict[str, Any], before: Head) -> None:
     body = {name: value for name, value in row.items() if name not in CHAIN_COLUMNS}
     checks = {
-        f"follow row {seq}": row["seq"] == seq + 1,
-        "name the digest of the row before it": row["previous"] == digest,
-        "have an epoch that does not go back": row["epoch"] >= epoch,
+        f"follow row {before.seq}": row["seq"] == before.seq + 1,
+        "name the digest of the row before it": row["previous"] == before.digest,
+        "have an epoch that does not go back": row["epoch"] >= before.epoch,
         "hold what its digest was made from": row["digest"] == link(table, row, body),
     }
     for rule, holds in checks.items():
@@ -203,20 +264,12 @@ def _check_link(table: str, row: dict[str, Any], seq: int, digest: str, epoch: i
             )
 
 
-def _check_anchors(connection: Connection, row: dict[str, Any]) -> None:
-    for stream, (seq, digest) in json.loads(row["anchors"]).items():
-        if digest not in _digests_at(connection, stream, seq):
-            raise LedgerError(
-                f"row {seq} of stream {stream!r}",
-                f"must have the digest anchored in stream {row['stream']!r}",
-                "another, or missing",
-                "Halt, and restore the ledger from a backup.",
-            )
-
-
-def _digests_at(connection: Connection, stream: str, seq: int) -> set[str]:
-    found: set[str] = set()
-    for table in JOURNALS:
-        query = select(table.c.digest).where(table.c.stream == stream, table.c.seq == seq)
-        found.update(connection.execute(query).scalars())
-    return found
+def _check_anchor(connection: Connection, stream: str, anchored: Head) -> None:
+    found = connection.execute(_DIGEST_AT, {"of": anchored.stream, "at": anchored.seq})
+    if anchored.digest not in found.scalars().all():
+        raise LedgerError(
+            f"row {anchored.seq} of stream {anchored.stream!r}",
+            f"must have the digest anchored in stream {stream!r}",
+            "another, or missing",
+            "Halt, and restore the ledger from a backup.",
+        )

@@ -11,13 +11,24 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from dexml.errors import ConfigError, DexmlError, EnvironmentRefused, LedgerError
+from dexml.errors import ConfigError, DexmlError, EnvironmentRefused, LedgerAway, LedgerError
 
 __all__ = ["Database"]
 
-BUSY_TIMEOUT_S = 10.0
+# A stall of the disk is not a failure yet, but an owner must answer before its caller gives up.
+BUSY_TIMEOUT_S = 5.0
+# A server may go away at any time: every wait for it is bounded.
+CONNECT_S, STATEMENT_MS, LOCK_MS, IDLE_MS, POOL_SIZE = 2, 2_000, 500, 5_000, 5
 
 
 class Database:
@@ -44,8 +55,13 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open a transaction that sees one consistent state."""
-        with self._translated(), self._engine.connect() as connection, connection.begin():
-            yield connection
+        with self._translated(), self._engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -69,7 +85,14 @@ class Database:
 
     def _make_server_engine(self) -> Engine:
         try:
-            return create_engine(self._url, pool_pre_ping=True)
+            return create_engine(
+                self._url,
+                connect_args=_bounds(self._url),
+                pool_pre_ping=True,
+                pool_size=POOL_SIZE,
+                max_overflow=0,
+                pool_timeout=CONNECT_S,
+            )
         except ModuleNotFoundError as error:
             raise ConfigError(
                 f"database_url {self.name}",
@@ -107,7 +130,28 @@ def _checked_url(url: str) -> URL:
         ) from error
     if parsed.get_backend_name() == "sqlite":
         _prepare_folder(parsed)
+    if parsed.drivername == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
     return parsed
+
+
+def _bounds(url: URL) -> dict[str, Any]:
+    if url.drivername != "postgresql+psycopg":
+        return {}
+    limits = {
+        "statement_timeout": STATEMENT_MS,
+        "lock_timeout": LOCK_MS,
+        # an owner that was stopped in the middle must not keep its stream locked for ever
+        "idle_in_transaction_session_timeout": IDLE_MS,
+    }
+    return {
+        "connect_timeout": CONNECT_S,
+        "tcp_user_timeout": STATEMENT_MS,
+        "keepalives_idle": 1,
+        "keepalives_interval": 1,
+        "keepalives_count": 2,
+        "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
+    }
 
 
 def _prepare_folder(url: URL) -> None:
@@ -143,11 +187,18 @@ def _switch_to_wal(connection: sqlite3.Connection, patience_s: float) -> None:
             time.sleep(0.01)
 
 
+_BUSY = ("must be free", "Another process holds its lock: try again.")
 _KNOWN = (
     ("disk is full", EnvironmentRefused, "must have room", "Free disk space and start again."),
+    ("No space left", EnvironmentRefused, "must have room", "Free disk space and start again."),
     ("readonly", EnvironmentRefused, "must be writable", "Check the file's owner and mode."),
+    ("read-only", EnvironmentRefused, "must be writable", "Connect to the primary server."),
     ("unable to open", EnvironmentRefused, "must be writable", "Check the folder and its mode."),
-    ("locked", LedgerError, "must be free", "Another process holds its lock: try again."),
+    ("locked", LedgerAway, *_BUSY),
+    ("lock timeout", LedgerAway, *_BUSY),
+    ("deadlock", LedgerAway, *_BUSY),
+    ("idle-in-transaction", LedgerAway, "must not wait for its writer", "Repeat what was asked."),
+    ("could not serialize", LedgerAway, *_BUSY),
     ("not a database", LedgerError, "must be a ledger", "Name another file or restore a backup."),
     ("malformed", LedgerError, "must be intact", "Restore it from a backup."),
 )
@@ -158,4 +209,8 @@ def _in_own_words(name: str, error: SQLAlchemyError) -> DexmlError:
     for sign, kind, rule, fix in _KNOWN:
         if sign in str(cause):
             return kind(f"database {name}", rule, cause, fix)
-    return LedgerError(f"database {name}", "must answer", cause, "Check that it runs and its URL.")
+    # a server that does not answer may be back soon, a file that fails like this will not
+    cut = isinstance(error, DBAPIError) and error.connection_invalidated
+    away = cut or isinstance(error, OperationalError | InterfaceError | PoolTimeoutError)
+    kind = LedgerAway if away and not isinstance(cause, sqlite3.Error) else LedgerError
+    return kind(f"database {name}", "must answer", cause, "Check that it runs and its URL.")

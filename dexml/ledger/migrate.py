@@ -11,7 +11,7 @@ from dexml.ledger.database import Database
 
 __all__ = ["NEWEST", "migrate", "revision"]
 
-NEWEST = "0002"
+NEWEST = "0004"
 
 SCRIPTS = Path(__file__).parent / "migrations"
 
@@ -35,6 +35,7 @@ def migrate(database: Database) -> None:
         if revision(connection) == NEWEST:
             return
     with database.writing() as connection:
+        _wait_for_others(connection)
         found = revision(connection)
         if found is not None and found > NEWEST:
             raise LedgerError(
@@ -45,6 +46,14 @@ def migrate(database: Database) -> None:
             )
         if found != NEWEST:
             _upgrade(connection)
+
+
+def _wait_for_others(connection: Connection) -> None:
+    # SQLite has let in one writer only; elsewhere two could make the same tables
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL statement_timeout = '60s'"))
+        connection.execute(text("SET LOCAL lock_timeout = '60s'"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('dexml.migrate'))"))
 
 
 def _upgrade(connection: Connection) -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, Table, select
+from sqlalchemy import Select, Table, func, select
 
 from dexml.errors import LedgerError
 from dexml.ledger import chain, tables
+from dexml.ledger.checks import verify_ledger
 from dexml.ledger.database import Database
-from dexml.ledger.rows import EventRow, OutboxRow, OutcomeRow, stamp
+from dexml.ledger.reserving import open_reservations
+from dexml.ledger.rows import EventRow, OutboxRow, OutcomeRow, canonical, stamp
 from dexml.ledger.tables import CHAIN_COLUMNS
+from dexml.reservations import Reservation
 
 __all__ = ["Queries"]
 
@@ -34,7 +37,13 @@ class Queries:
 
     def latest_run(self) -> dict[str, Any] | None:
         """Return the run that was started last, or None."""
-        return self._run(select(tables.runs).order_by(tables.runs.c.number.desc()).limit(1))
+        return self._run(select(tables.runs).order_by(tables.runs.c.seq.desc()).limit(1))
+
+    def n_events(self, run: str) -> int:
+        """Return how many events a run has heard."""
+        heard = tables.events.c
+        rows = self._rows(select(func.max(heard.number).label("n")).where(heard.run == run))
+        return int(rows[0]["n"] or 0)
 
     def event_commands(self, run: str, event_id: str) -> list[str] | None:
         """Return the commands that an event led to; None if it was not heard."""
@@ -83,11 +92,26 @@ class Queries:
         return rows[0]["number"], rows[0]["state"]
 
     def outbox(self, run: str, limit: int = 100) -> list[OutboxRow]:
-        """Return the intents nobody has acted on, in the order of their events."""
-        box = tables.outbox.c
-        query = select(box.intent_id, box.intent).where(box.run == run, box.status == "waiting")
-        rows = self._rows(query.order_by(box.number, box.intent_id).limit(limit))
-        return [OutboxRow(**row) for row in rows]
+        """Return the intents nobody has acted on, in the order in which they were decided.
+
+        Raises
+        ------
+        LedgerError
+            If one is not what was committed.
+        """
+        box, wanted = tables.outbox.c, tables.intents.c
+        joined = tables.outbox.outerjoin(
+            tables.intents, (box.run == wanted.run) & (box.intent_id == wanted.intent_id)
+        )
+        query = select(tables.intents, box.intent_id.label("queued")).select_from(joined)
+        query = query.where(box.run == run, box.status == "waiting")
+        rows = self._rows(query.order_by(wanted.seq).limit(limit))
+        return [_sealed_intent(run, row.pop("queued"), row) for row in rows]
+
+    def reservations(self, run: str, known: Sequence[str] = ()) -> dict[str, Reservation]:
+        """Return what open intents reserve, by intent; those of `known` also once settled."""
+        with self._database.reading() as connection:
+            return open_reservations(connection, run, known)
 
     def fills(self, run: str, after: int = 0) -> list[OutcomeRow]:
         """Return the fills of a run after the outcome numbered `after`."""
@@ -158,24 +182,28 @@ class Queries:
         return rows
 
     def models(self) -> list[dict[str, Any]]:
-        """Return the model versions: digest, target, manifest (JSON text), status."""
+        """Return the model versions: digest, target, manifest (JSON text), newest status."""
         known = tables.models.c
-        query = select(known.digest, known.target, known.manifest, known.status)
-        return self._rows(query.order_by(known.number))
+        query = select(known.model.label("digest"), known.target, known.manifest, known.status)
+        rows = self._rows(query.order_by(known.seq))
+        return list({(row["digest"], row["target"]): row for row in rows}.values())
 
     def token(self, id: str) -> dict[str, Any] | None:
         """Return a token's record (id, sha256, scopes, expires_at, revoked), or None."""
-        rows = self._rows(select(tables.tokens).where(tables.tokens.c.id == id))
+        query = _own(tables.tokens).where(tables.tokens.c.id == id)
+        rows = self._rows(query.order_by(tables.tokens.c.seq.desc()).limit(1))
         return _token(rows[0]) if rows else None
 
     def tokens(self) -> list[dict[str, Any]]:
-        """Return the records of all tokens."""
-        return [_token(row) for row in self._rows(select(tables.tokens).order_by("id"))]
+        """Return the records of all tokens, by id."""
+        rows = self._rows(_own(tables.tokens).order_by(tables.tokens.c.seq))
+        newest = {row["id"]: row for row in rows}
+        return [_token(newest[id]) for id in sorted(newest)]
 
     def streams(self) -> list[str]:
         """Return the names of the writer streams."""
         with self._database.reading() as connection:
-            return [head.stream for head in chain.heads(connection)]
+            return chain.named_streams(connection)
 
     def verify_chain(self, stream: str) -> None:
         """Check every row of a stream against its hash chain.
@@ -188,6 +216,17 @@ class Queries:
         with self._database.reading() as connection:
             chain.verify(connection, stream)
 
+    def verify(self) -> None:
+        """Check every row of the ledger: all chains, and what is kept beside them.
+
+        Raises
+        ------
+        LedgerError
+            Naming the first row that was changed, added or removed.
+        """
+        with self._database.reading() as connection:
+            verify_ledger(connection)
+
     def _rows(self, query: Select[Any]) -> list[dict[str, Any]]:
         with self._database.reading() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
@@ -196,7 +235,8 @@ class Queries:
         rows = self._rows(query)
         if not rows:
             return None
-        rows[0].pop("number")
+        for name in CHAIN_COLUMNS:
+            rows[0].pop(name)
         return {**rows[0], "config": json.loads(rows[0]["config"])}
 
     def _outcomes_of(self, run: str, *conditions: Any) -> list[OutcomeRow]:
@@ -208,6 +248,19 @@ class Queries:
     def _newest(self, table: Table, run: str, limit: int | None) -> list[dict[str, Any]]:
         query = _own(table).where(table.c.run == run).order_by(table.c.seq.desc()).limit(limit)
         return self._rows(query)[::-1]
+
+
+def _sealed_intent(run: str, intent_id: str, row: dict[str, Any]) -> OutboxRow:
+    body = {name: value for name, value in row.items() if name not in CHAIN_COLUMNS}
+    if row["digest"] is None or row["digest"] != chain.link("intents", row, body):
+        raise LedgerError(
+            f"intent {intent_id!r} of run {run!r}",
+            "must be what was committed",
+            "changed or missing",
+            "Halt, and restore the ledger from a backup.",
+        )
+    body.pop("run")
+    return OutboxRow(intent_id=intent_id, intent=canonical(body))
 
 
 def _own(table: Table) -> Select[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -17,6 +17,7 @@ from sqlalchemy import Column, Table
 from dexml.clock import utc
 from dexml.errors import LedgerError
 from dexml.ledger.tables import CHAIN_COLUMNS, alerts, decisions, equity, intents
+from dexml.reservations import Reservation, Room
 
 __all__ = [
     "EventRow",
@@ -48,12 +49,18 @@ class StepRows:
         Fields of `Decision`, `EquityMarked` and `Alert`.
     intents : sequence of mapping
         Fields of `dexml.domain.Intent`, amounts as decimal text.
+    reservations : mapping of intent to Reservation
+        What intents take at most from now on, where the event changed it.
+    room : Room, optional
+        What all open intents together may take.
     """
 
     decisions: Sequence[Row] = ()
     intents: Sequence[Row] = ()
     equity: Sequence[Row] = ()
     alerts: Sequence[Row] = ()
+    reservations: Mapping[str, Reservation] = field(default_factory=dict)
+    room: Room | None = None
 
     def by_table(self) -> Iterator[tuple[Table, Row]]:
         """Yield each row with its table, in the order in which they are journalled."""

@@ -48,6 +48,8 @@ def _once(table: str, *columns: str) -> UniqueConstraint:
 
 epochs = _journal("epochs", _text("holder"), _text("anchors"), _once("epochs", "stream", "epoch"))
 
+anchors = _journal("anchors", _text("anchors"))
+
 events = _journal(
     "events",
     _text("run"),
@@ -90,6 +92,19 @@ intents = _journal(
     _text("reason"),
     _instant("decided_at"),
     _once("intents", "run", "intent_id"),
+)
+
+# What the open intents of a run may take: the newest row of an intent counts, 0 releases it.
+reservations = _journal(
+    "reservations",
+    _text("run"),
+    _text("intent_id"),
+    _text("cash"),
+    _text("exposure"),
+    _text("cash_total"),
+    _text("exposure_total"),
+    Index("ix_reservations_intent", "run", "intent_id", "seq"),
+    Index("ix_reservations_run", "run", "seq"),
 )
 
 equity = _journal(
@@ -172,11 +187,43 @@ requests = _journal(
     _once("requests", "run", "event_id"),
 )
 
+runs = _journal(
+    "runs",
+    _text("run"),
+    _instant("at"),
+    _text("config"),
+    _count("seed"),
+    UniqueConstraint("run", name="uq_runs_run"),
+)
+
+# A row for each change of status; the newest of a model and target counts.
+models = _journal(
+    "models",
+    _text("model"),
+    _text("target"),
+    _text("manifest"),
+    _text("status"),
+    Index("ix_models_model", "model", "target", "seq"),
+)
+
+# A row when a token is made and one when it is revoked; the newest of an id counts.
+tokens = _journal(
+    "tokens",
+    _text("id"),
+    _text("sha256"),
+    _text("scopes"),
+    _instant("expires_at", nullable=True),
+    _count("revoked"),
+    Index("ix_tokens_id", "id", "seq"),
+)
+
 JOURNALS: tuple[Table, ...] = (
     epochs,
+    anchors,
     events,
     decisions,
     intents,
+    reservations,
     equity,
     alerts,
     orders,
@@ -184,6 +231,9 @@ JOURNALS: tuple[Table, ...] = (
     forecasts,
     outcomes,
     requests,
+    runs,
+    models,
+    tokens,
 )
 
 streams = Table(
@@ -196,25 +246,14 @@ streams = Table(
     _text("digest"),
 )
 
+# The work left to do: what an intent says stands in the journal of intents alone.
 outbox = Table(
     "outbox",
     metadata,
     Column("run", Text, primary_key=True),
     Column("intent_id", Text, primary_key=True),
-    _count("number"),
-    _text("intent"),
     _text("status"),
-    Index("ix_outbox_waiting", "run", "status", "number"),
-)
-
-runs = Table(
-    "runs",
-    metadata,
-    Column("run", Text, primary_key=True),
-    _count("number"),
-    _instant("at"),
-    _text("config"),
-    _count("seed"),
+    Index("ix_outbox_waiting", "run", "status"),
 )
 
 snapshots = Table(
@@ -223,24 +262,4 @@ snapshots = Table(
     Column("run", Text, primary_key=True),
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     _text("state"),
-)
-
-models = Table(
-    "models",
-    metadata,
-    Column("digest", Text, primary_key=True),
-    Column("target", Text, primary_key=True),
-    _count("number"),
-    _text("manifest"),
-    _text("status"),
-)
-
-tokens = Table(
-    "tokens",
-    metadata,
-    Column("id", Text, primary_key=True),
-    _text("sha256"),
-    _text("scopes"),
-    _instant("expires_at", nullable=True),
-    _count("revoked"),
 )

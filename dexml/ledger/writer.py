@@ -5,49 +5,27 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from decimal import Decimal
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
-from dexml.errors import LedgerError
+from dexml.errors import LedgerError, StaleEpoch
 from dexml.events import SCHEMA_VERSION
 from dexml.ledger import tables
-from dexml.ledger.chain import Appender, take_over
-from dexml.ledger.database import Database
+from dexml.ledger.chain import Appender, owned_head, take_over
+from dexml.ledger.checks import KEPT_SNAPSHOTS
+from dexml.ledger.registers import Registers
+from dexml.ledger.reserving import reserve
 from dexml.ledger.rows import Row, StepRows, canonical, fill_fields, shaped
 
 __all__ = ["Writer"]
 
-KEPT_SNAPSHOTS = 3
-REQUESTS = "requests"
+
 _EVENT_OF = {"fill": "filled", "failed": "order_failed"}
 
 
-class Writer:
+class Writer(Registers):
     """The writing half of the ledger."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def start_run(self, run: str, at: datetime, config: Row, seed: int) -> bool:
-        """Record a run; False if it is there already, with the same configuration and seed."""
-        values = {"run": run, "at": at, "config": canonical(config), "seed": seed}
-        with self._database.writing() as connection:
-            kept = connection.execute(
-                select(tables.runs.c.config, tables.runs.c.seed).where(tables.runs.c.run == run)
-            ).one_or_none()
-            if kept is None:
-                number = _next_number(connection, tables.runs)
-                row = shaped(tables.runs, {**values, "number": number})
-                connection.execute(insert(tables.runs), row)
-                return True
-        if (kept.config, kept.seed) != (values["config"], seed):
-            raise LedgerError(
-                f"run {run!r}", "must keep its configuration", "another", "Name a new run."
-            )
-        return False
 
     def acquire_epoch(self, stream: str, holder: str) -> int:
         """Take a stream over: from now on every older owner is refused. Return the new epoch.
@@ -59,23 +37,10 @@ class Writer:
             appender.flush()
         return appender.epoch
 
-    def add_request(
-        self, run: str, event_id: str, event: str, wanted: str, at: datetime, by: str
-    ) -> None:
-        """Record what a person asks of a run; whoever asks takes the stream of requests over.
-
-        Parameters
-        ----------
-        event : str
-            The record that the run's owner will hear, under `event_id`.
-        wanted : str
-            The mode that it leads to; it holds from now on for whoever is about to send an order.
-        """
-        row = {"run": run, "event_id": event_id, "event": event}
-        with self._database.writing() as connection:
-            appender = take_over(connection, REQUESTS, by)
-            appender.append(tables.requests, {**row, "wanted": wanted, "at": at, "by": by})
-            appender.flush()
+    def require_epoch(self, stream: str, epoch: int) -> None:
+        """Raise StaleEpoch if the stream has a newer owner."""
+        with self._database.reading() as connection:
+            owned_head(connection, stream, epoch, lock=False)
 
     def commit_event(
         self,
@@ -87,11 +52,14 @@ class Writer:
         commands: Sequence[str],
         rows: StepRows,
         snapshot: str | None = None,
+        after: int | None = None,
     ) -> bool:
         """Record an event with all it led to, or nothing: False if it was heard before.
 
         Parameters
         ----------
+        after : int, optional
+            How many events the decision knew of; the run must have heard no more.
         event, snapshot : str
             Records as JSON text; the snapshot is the state after the event.
         commands : sequence of str
@@ -100,7 +68,9 @@ class Writer:
         Raises
         ------
         StaleEpoch
-            If the stream has a newer owner.
+            If the stream has a newer owner, or somebody decided meanwhile under the same epoch.
+        LimitReached
+            If open intents would take more than `rows.room`.
         LedgerError
             If a row is malformed or its id was used by another event.
         """
@@ -108,6 +78,7 @@ class Writer:
             if _exists(appender.connection, tables.events, run=run, event_id=event_id):
                 return False
             number = _next_number(appender.connection, tables.events, run)
+            _require_newest(run, number - 1, after)
             heard = {
                 "run": run,
                 "number": number,
@@ -120,7 +91,8 @@ class Writer:
             appender.append(tables.events, heard)
             for table, row in rows.by_table():
                 appender.append(table, {**row, "run": run})
-            _queue(appender.connection, run, number, rows.intents)
+            reserve(appender, run, rows.reservations, rows.room)
+            _queue(appender.connection, run, rows.intents)
             if snapshot is not None:
                 _keep_snapshot(appender.connection, run, number, snapshot)
         return True
@@ -176,33 +148,6 @@ class Writer:
         """Record labels (instrument, closed_at, target, label); the first of a key stands."""
         return self._add_once(tables.outcomes, stream, epoch, run, rows)
 
-    def add_model(self, digest: str, target: str, manifest: str, status: str) -> None:
-        """Record a model version, or give a known one another status."""
-        key = (tables.models.c.digest == digest) & (tables.models.c.target == target)
-        with self._database.writing() as connection:
-            if connection.execute(update(tables.models).where(key).values(status=status)).rowcount:
-                return
-            row = {"digest": digest, "target": target, "manifest": manifest, "status": status}
-            number = _next_number(connection, tables.models)
-            connection.execute(
-                insert(tables.models), shaped(tables.models, {**row, "number": number})
-            )
-
-    def add_token(
-        self, id: str, sha256: str, scopes: Sequence[str], expires_at: datetime | str | None
-    ) -> None:
-        """Record an access token by the hash of its secret."""
-        row = {"id": id, "sha256": sha256, "scopes": " ".join(scopes), "revoked": 0}
-        with self._database.writing() as connection:
-            values = shaped(tables.tokens, {**row, "expires_at": expires_at})
-            connection.execute(insert(tables.tokens), values)
-
-    def revoke_token(self, id: str) -> bool:
-        """Refuse a token from now on; False if there is none of that id."""
-        with self._database.writing() as connection:
-            revoked = update(tables.tokens).where(tables.tokens.c.id == id).values(revoked=1)
-            return connection.execute(revoked).rowcount == 1
-
     @contextmanager
     def _appending(self, stream: str, epoch: int) -> Iterator[Appender]:
         with self._database.writing() as connection:
@@ -238,29 +183,22 @@ def _next_number(connection: Connection, table: Table, run: str | None = None) -
     return int(connection.execute(query).scalar() or 0) + 1
 
 
-def _queue(connection: Connection, run: str, number: int, intents: Sequence[Row]) -> None:
+def _require_newest(run: str, n_heard: int, n_known: int | None) -> None:
+    if n_known is not None and n_heard != n_known:
+        raise StaleEpoch(
+            f"run {run!r}",
+            f"must be decided on with all its {n_heard} events known",
+            n_known,
+            "Stop this writer: another one decides under its epoch.",
+        )
+
+
+def _queue(connection: Connection, run: str, intents: Sequence[Row]) -> None:
     rows = [
-        {
-            "run": run,
-            "intent_id": intent["intent_id"],
-            "number": number,
-            "intent": canonical(_plain(intent)),
-            "status": "waiting",
-        }
-        for intent in intents
+        {"run": run, "intent_id": intent["intent_id"], "status": "waiting"} for intent in intents
     ]
     if rows:
         connection.execute(insert(tables.outbox), rows)
-
-
-def _plain(intent: Row) -> dict[str, Any]:
-    texts = {name: value for name, value in intent.items()}
-    for name, value in texts.items():
-        if isinstance(value, Decimal):
-            texts[name] = str(value)
-        elif isinstance(value, datetime):
-            texts[name] = value.isoformat()
-    return texts
 
 
 def _close_intent(connection: Connection, run: str, intent_id: str) -> None:

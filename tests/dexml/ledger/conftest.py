@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from dexml.ledger import Ledger
+from tests.postgres import Server
 
 
 @pytest.fixture
@@ -17,3 +18,12 @@ def url(tmp_path: Path) -> str:
 def ledger(url: str) -> Iterator[Ledger]:
     with Ledger.open(url) as opened:
         yield opened
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def any_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.db"
+    server: Server = request.getfixturevalue("postgres")
+    return server.url(server.new())

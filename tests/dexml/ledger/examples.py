@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 from dexml.ledger import Ledger, StepRows
+from dexml.reservations import Reservation
 
 AT = "2024-01-01T01:00:00+00:00"
 
@@ -67,6 +69,7 @@ def fill(number: int) -> dict[str, Any]:
 def step_rows(number: int) -> StepRows:
     alert = {"at": AT, "severity": "info", "subject": "bar", "text": f"bar {number}"}
     return StepRows(
+        reservations={f"intent-{number}": Reservation(cash=Decimal(100), exposure=Decimal(100))},
         decisions=[decision(number)],
         intents=[intent(number)],
         equity=[mark(number)],
@@ -76,6 +79,7 @@ def step_rows(number: int) -> StepRows:
 
 def commit(ledger: Ledger, epoch: int, number: int, stream: str = "risk", run: str = "r") -> bool:
     event = json.dumps({"number": number})
+    state = json.dumps({"run": run, "number": number})
     return ledger.commit_event(
-        stream, epoch, run, f"bar:{number}", event, ["{}", f"[{number}]"], step_rows(number), "{}"
+        stream, epoch, run, f"bar:{number}", event, ["{}", f"[{number}]"], step_rows(number), state
     )
