@@ -18,7 +18,15 @@ from actors import runtime
 from dexml.cycle import Timing, exact, live_through, run_bar
 from dexml.domain import Intent
 from dexml.errors import ActorNotReady, EnvironmentRefused
-from dexml.events import Command, Event, Filled, HealthChanged, OrderFailed, PartChanged
+from dexml.events import (
+    Command,
+    Event,
+    Filled,
+    HealthChanged,
+    OrderFailed,
+    PartChanged,
+    event_order,
+)
 from dexml.experiments.replay import restore
 from dexml.ledger import Ledger
 from dexml.records import decode_event
@@ -105,6 +113,7 @@ class Supervisor:
         Without forecasts nothing is decided.
         """
         prices = self._poll(closed_at)
+        self._settle(closed_at, prices)
         self._hear_requests(closed_at, prices)
         forecasts = self._spare(closed_at, "forecast", "forecast", closed_at, timeout_s=30)
         if forecasts is None:
@@ -122,6 +131,12 @@ class Supervisor:
                     self._begin(member)
             except EnvironmentRefused as error:
                 _LOG.warning("%s does not come back", member.name, exc_info=error)
+
+    def _settle(self, closed_at: datetime, prices: Mapping[str, float]) -> None:
+        """Bring to its end what an earlier cycle or life left open, before anything is decided."""
+        host, at = _LiveHost(self), closed_at + timedelta(seconds=self.timing.latency_s)
+        for outcome in sorted(host.execute((), exact(prices), at), key=event_order):
+            host.decide(outcome)
 
     def _hear_requests(self, closed_at: datetime, prices: Mapping[str, float]) -> None:
         """Let the kernel hear what people asked since the last bar, before it decides."""
@@ -245,7 +260,7 @@ class _LiveHost:
 
     def decide(self, event: Event) -> list[Command]:
         if isinstance(event, OrderFailed):  # an order that risk forgets must never be sent later
-            self._ask("execution", "give_up", event)
+            event = self._ask("execution", "give_up", event)
         commands: list[Command] = self._ask("risk", "handle", event)
         return commands
 

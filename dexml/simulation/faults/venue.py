@@ -130,3 +130,8 @@ class Connection:
         answer = self._venue.submit(intent, market_price, at, self.epoch)
         self._struck("after_send")
         return answer
+
+    def find(self, intent_id: str) -> Fill | OrderFailed | None:
+        """Ask what became of an order."""
+        placed = self._venue.placed.get(intent_id)
+        return None if placed is None else placed.outcome
