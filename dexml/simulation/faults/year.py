@@ -23,7 +23,7 @@ __all__ = ["INSTRUMENTS", "Report", "live_year"]
 
 INSTRUMENTS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
 _KNOWN_HOURS = 48
-_WEEK = 168
+_WEEK = 84
 
 
 @dataclass(slots=True, kw_only=True)
