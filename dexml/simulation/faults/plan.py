@@ -24,8 +24,8 @@ _HOURLY = {  # chances in an hour of what the loop's surroundings do
     Fault.ROW_CHANGED: 0.004,
     Fault.SNAPSHOT_CHANGED: 0.002,
 }
-_RESUME, _DATA, _WISH, _ARM = 0.25, 0.3, 0.15, 0.8
-_MOST_ARMED = 3
+_RESUME, _DATA, _WISH, _ARM = 0.25, 0.6, 0.3, 1.0
+_MOST_ARMED = 4
 _STALE_HOURS = 12
 
 
