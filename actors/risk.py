@@ -23,6 +23,7 @@ __all__ = ["RiskActor"]
 
 STREAM = "risk"
 SNAPSHOT_EVERY = 64
+_EXPLAINING = frozenset({"measured", "detail", "portfolio_weight"})
 
 
 class RiskActor:
@@ -138,10 +139,15 @@ class RiskActor:
 
 def _rows(commands: list[Command], before: State, after: State) -> StepRows:
     return StepRows(
-        decisions=[asdict(one) for one in commands if isinstance(one, Decision)],
+        decisions=[_short(one) for one in commands if isinstance(one, Decision)],
         intents=[asdict(one.intent) for one in commands if isinstance(one, Trade)],
-        equity=[asdict(one) for one in commands if isinstance(one, EquityMarked)],
+        equity=[_short(one) for one in commands if isinstance(one, EquityMarked)],
         alerts=[asdict(one) for one in commands if isinstance(one, Alert)],
         reservations=changed(before, after),
         room=room(before, after),
     )
+
+
+def _short(command: Decision | EquityMarked) -> dict[str, Any]:
+    # what explains a figure stands in the record of the event only
+    return {name: value for name, value in asdict(command).items() if name not in _EXPLAINING}

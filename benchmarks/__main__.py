@@ -8,17 +8,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.arrival import arrival
 from benchmarks.features import features
-from dexml.experiments.sources import bar_sets, plant_market
+from benchmarks.kernel import kernel
 from dexml.ledger import Ledger, StepRows
-from dexml.state import KernelConfig
-from dexml.system import initial_state, warm_up
 
 REPEATS = 5
 
@@ -31,14 +28,6 @@ def seconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
         work()
         times.append(time.perf_counter() - began)
     return statistics.median(times)
-
-
-def kernel() -> dict[str, float]:
-    """Time the decision kernel on bar sets without a signal: the cost of looking."""
-    market = plant_market((), n_bars=600, seed=0, bayes_accuracy=0.7)
-    state = initial_state("bench", KernelConfig(), market.history.bars, Decimal(10_000))
-    sets = bar_sets(market.history.bars, 500)
-    return {"warm_up_sets_per_s": len(sets) / seconds(lambda: warm_up(state, sets), repeats=3)}
 
 
 def ledger() -> dict[str, float]:

@@ -6,22 +6,19 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from math import fsum, sqrt
-from operator import mul
 
 from dexml.domain import Bar, Fill, Intent, Side
 from dexml.events import Filled, Reason
 from dexml.risk.exits import levels
 from dexml.risk.sizing import payoff
 from dexml.state import Ask, Book, KernelConfig, Position, State
+from dexml.vitals import order_filled
 
 __all__ = [
     "apply_fill",
     "ask",
-    "daily_volatility",
     "mark_bars",
     "pending_buys",
-    "usual_move",
 ]
 
 _ATR_BARS = 14
@@ -44,7 +41,7 @@ def mark_bars(state: State, bars: Iterable[Bar], at: datetime) -> State:
 
 def _marked(book: Book, bar: Bar | None, at: datetime, config: KernelConfig) -> Book:
     if bar is None:  # aligned windows: the move comes with the next bar
-        return replace(book, returns=_appended(book.returns, 0.0, config)) if book.bar else book
+        return replace(book, returns=_appended(book.returns, None, config)) if book.bar else book
     if book.bar is None:
         return replace(book, bar=bar, n_bars=1, atr=bar.high - bar.low)
     before = book.bar.close
@@ -60,24 +57,10 @@ def _marked(book: Book, bar: Bar | None, at: datetime, config: KernelConfig) -> 
     )
 
 
-def _appended(values: tuple[float, ...], value: float, config: KernelConfig) -> tuple[float, ...]:
-    return (*values, value)[-config.window_bars :]
-
-
-def daily_volatility(book: Book, config: KernelConfig) -> float:
-    """Return the one-day return standard deviation about zero; 0 without returns."""
-    if not book.returns:
-        return 0.0
-    mean_square = fsum(map(mul, book.returns, book.returns)) / len(book.returns)
-    return sqrt(mean_square * config.bars_per_day)
-
-
-def usual_move(book: Book, config: KernelConfig) -> float:
-    """Return the mean absolute return over the horizon; 0 without returns."""
-    if not book.returns:
-        return 0.0
-    mean = fsum(map(abs, book.returns)) / len(book.returns)
-    return mean * sqrt(config.policy.horizon)
+def _appended(
+    values: tuple[float | None, ...], value: float | None, config: KernelConfig
+) -> tuple[float | None, ...]:
+    return (*values[-config.window_bars + 1 :], value)
 
 
 def apply_fill(state: State, event: Filled) -> State:
@@ -85,6 +68,7 @@ def apply_fill(state: State, event: Filled) -> State:
     fill, book = event.fill, state.book(event.fill.instrument)
     if book is None or book.pending is None:
         return state
+    state = order_filled(state, book.pending, fill)
     position: Position | None
     if fill.side is Side.BUY:
         position = _bought(book, fill, state)
@@ -130,9 +114,14 @@ def _guarded(state: State, intent: Intent, at: datetime) -> State:
     return replace(state.having(closed), stops=stops)
 
 
-def ask(book: Book, at: datetime, config: KernelConfig) -> Book:
-    """Return the book with the outcome of the signal at `at` to be measured at the horizon."""
-    move = usual_move(book, config)
+def ask(book: Book, at: datetime, move: float, config: KernelConfig) -> Book:
+    """Return the book with the outcome of the signal at `at` to be measured at the horizon.
+
+    Parameters
+    ----------
+    move : float
+        The usual move over the horizon, in which the outcome is measured.
+    """
     if book.bar is None or move <= 0:
         return book
     due_at = at + config.timeframe.step * config.policy.horizon

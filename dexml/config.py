@@ -22,8 +22,10 @@ from dexml.domain import Timeframe
 from dexml.errors import ConfigError
 from dexml.risk.exits import ExitConfig
 from dexml.risk.limits import LimitConfig
+from dexml.risk.orders import OrderLimits
 from dexml.risk.policy import POLICIES, PolicyConfig
 from dexml.risk.sizing import SizingConfig
+from dexml.risk.trips import TripLimits
 from dexml.state import KernelConfig
 
 __all__ = [
@@ -108,6 +110,10 @@ class Settings(BaseSettings):
     sizing: SizingConfig = Field(default_factory=SizingConfig, description="How much is traded.")
     exits: ExitConfig = Field(default_factory=ExitConfig, description="When a position is left.")
     limits: LimitConfig = Field(default_factory=LimitConfig, description="Where new risk ends.")
+    orders: OrderLimits = Field(default_factory=OrderLimits, description="What an order may do.")
+    trips: TripLimits = Field(
+        default_factory=TripLimits, description="What ends trading by itself."
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -154,6 +160,8 @@ class Settings(BaseSettings):
             sizing=self.sizing,
             exits=self.exits,
             limits=self.limits,
+            orders=self.orders,
+            trips=self.trips,
         )
 
 

@@ -7,7 +7,7 @@ from decimal import Context, Decimal
 
 from dexml.errors import ConfigError
 
-__all__ = ["MONEY", "CostConfig", "exit_cost", "round_trip_cost"]
+__all__ = ["MONEY", "CostConfig", "exit_cost", "round_trip_cost", "swap_cost"]
 
 MONEY = Context(prec=60)  # 18 decimals times float prices stay exact; never the caller's context
 
@@ -103,6 +103,19 @@ def exit_cost(notional: float, config: CostConfig) -> float:
     if not notional > 0:
         raise ConfigError("notional", "must be positive", notional, "Ask only for real orders.")
     return notional - _swap(notional, config) + float(config.gas_per_swap_usd)
+
+
+def swap_cost(notional: float, config: CostConfig) -> float:
+    """Return the fraction of `notional` that one swap loses to fee and price impact, without gas.
+
+    Examples
+    --------
+    >>> round(swap_cost(2_500.0, CostConfig()) * 1e4, 2)  # basis points
+    10.0
+    """
+    if not notional > 0:
+        raise ConfigError("notional", "must be positive", notional, "Ask only for real orders.")
+    return 1 - _swap(notional, config) / notional
 
 
 def _swap(amount: float, config: CostConfig) -> float:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from dexml.accounting import ask, mark_bars, pending_buys, usual_move
-from dexml.assessment import Assessment, assess, parts_for, value_at_risk, weights
-from dexml.costs import round_trip_cost
-from dexml.domain import Mode, Side, Signal
+from dexml.accounting import ask, mark_bars
+from dexml.assessment import Assessment, assess, weight_of
+from dexml.domain import Mode
 from dexml.errors import ConfigError
 from dexml.events import (
     Action,
-    Alert,
     BarsClosed,
     Command,
     Decision,
@@ -20,41 +18,28 @@ from dexml.events import (
     Reason,
     Trade,
 )
-from dexml.intents import buy, identity, sell_all
+from dexml.gate import Refusal, admitted
+from dexml.intents import identity, opened, sell_all
+from dexml.prospects import Prospect, prospects
 from dexml.risk.exits import exit_reason, trailed
-from dexml.risk.limits import permits
-from dexml.risk.policy import POLICIES, MarketView, Policy, Proposal
-from dexml.risk.score import REFUSAL, risk_score
-from dexml.risk.sizing import expected_return, kelly_fraction, volatility_damped
+from dexml.risk.policy import POLICIES, Policy, Proposal
+from dexml.risk.score import risk_score
 from dexml.state import Book, State
+from dexml.vitals import day_begun, guarded
 
 __all__ = ["hear_close"]
 
 
 def hear_close(state: State, event: BarsClosed) -> tuple[State, list[Command]]:
     """Return the state after a close, and: alerts, the valuation, decisions and their trades."""
-    state = mark_bars(state, event.bars, event.at)
+    state = mark_bars(day_begun(state, event.at), event.bars, event.at)
     state = replace(state, peak=max(state.peak, state.equity))
     whole = assess(state)
-    state, commands = _limited(state, whole, event.at)
+    state, alerts = guarded(state, event.at, whole.equity)
     mark = _valued(state, whole, event.at)
-    state = replace(state, mark=mark)
-    state, decided = _decide_all(state, event, whole)
-    return state, [*commands, mark, *decided]
-
-
-def _limited(state: State, whole: Assessment, at: datetime) -> tuple[State, list[Command]]:
-    limit = state.config.limits.drawdown
-    if state.mode is not Mode.ACTIVE or whole.drawdown < limit:
-        return state, []
-    alert = Alert(
-        at=at,
-        severity="critical",
-        subject="drawdown",
-        text=f"Equity is {whole.drawdown:.1%} below its peak, the limit is {limit:.1%}: only "
-        "reductions pass until trading is resumed by hand.",
-    )
-    return replace(state, mode=Mode.REDUCING), [alert]
+    found, more = prospects(replace(state, mark=mark), event, whole)
+    state, decided = _decide_all(replace(state, mark=mark), found, whole)
+    return state, [*alerts, *more, mark, *decided]
 
 
 def _valued(state: State, whole: Assessment, at: datetime) -> EquityMarked:
@@ -62,22 +47,22 @@ def _valued(state: State, whole: Assessment, at: datetime) -> EquityMarked:
         at=at,
         equity=str(whole.equity),
         cash=str(state.cash),
-        drawdown=whole.drawdown,
-        value_at_risk=whole.value_at_risk,
+        drawdown=whole.measured["drawdown"],
+        value_at_risk=whole.measured["value_at_risk"],
         risk_score=whole.score,
         mode=state.mode,
+        measured=tuple(whole.measured.items()),
     )
 
 
-def _decide_all(state: State, event: BarsClosed, whole: Assessment) -> tuple[State, list[Command]]:
-    signals = {signal.instrument: signal for signal in event.signals}
-    books = [book for book in state.books if book.bar and book.bar.closed_at == event.at]
+def _decide_all(
+    state: State, found: list[Prospect], whole: Assessment
+) -> tuple[State, list[Command]]:
     # The strongest signal is served first while cash and limits last; names break ties.
-    books.sort(key=lambda book: (-_strength(signals.get(book.instrument)), book.instrument))
+    found = sorted(found, key=lambda one: (-(one.probability or 0.0), one.book.instrument))
     answers: list[tuple[Decision, list[Trade]]] = []
-    for book in books:
-        case = _case(state, book, signals.get(book.instrument), event.at, whole)
-        state, decision, trades = _decide(state, case)
+    for one in found:
+        state, decision, trades = _decide(state, one, whole)
         answers.append((decision, trades))
     answers.sort(key=lambda answer: answer[0].instrument)
     commands: list[Command] = []
@@ -86,60 +71,41 @@ def _decide_all(state: State, event: BarsClosed, whole: Assessment) -> tuple[Sta
     return state, commands
 
 
-def _strength(signal: Signal | None) -> float:
-    return signal.probability if signal and signal.probability is not None else 0.0
+def _decide(state: State, one: Prospect, whole: Assessment) -> tuple[State, Decision, list[Trade]]:
+    proposal = _forced(state, one) or _proposed(state, one)
+    state, answer = _carried_out(state, one, proposal, whole)
+    book = state.book(one.book.instrument) or one.book
+    if one.probability is not None:
+        book = ask(book, one.at, whole.moves[book.instrument], state.config)
+    decision = _decision(state.run, one, book, answer, whole)
+    return state.having(_trailing(book, state)), decision, answer.trades
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Case:
-    book: Book
-    at: datetime
-    probability: float | None
-    view: MarketView
-    notional: float
-    score: float
+class _Answer:
+    action: Action
+    reason: Reason
+    detail: str = ""
+    trades: list[Trade] = field(default_factory=list)
 
 
-def _case(
-    state: State, book: Book, signal: Signal | None, at: datetime, whole: Assessment
-) -> _Case:
-    config, equity = state.config, float(whole.equity)
-    p = signal.probability if signal else None
-    odds, move = whole.odds, usual_move(book, config)
-    volatility = whole.volatilities[book.instrument]
-    measured = len(state.outcomes) >= config.sizing.min_outcomes
-    gross = odds.scaled(move)
-    chance = 0.5 if p is None else p
-    limit = min(config.limits.weight * equity, _pool_limit(state))
-    fraction = kelly_fraction(chance, gross, config.sizing.kelly_cap)
-    notional = min(limit, volatility_damped(fraction, equity, volatility))
-    cost = round_trip_cost(max(notional, config.sizing.min_notional), config.costs)
-    if measured:  # win and loss after costs, once they are measured and not assumed
-        fraction = kelly_fraction(chance, odds.scaled(move, cost), config.sizing.kelly_cap)
-        notional = min(limit, volatility_damped(fraction, equity, volatility))
-    view = MarketView(
-        probability=chance,
-        expected_return=expected_return(chance, gross),
-        cost=cost,
-        weight=whole.weights[book.instrument],
-        target_weight=notional / equity if equity > 0 else 0.0,
-    )
-    score = risk_score(parts_for(book, signal, state, whole))
-    return _Case(book=book, at=at, probability=p, view=view, notional=notional, score=score)
-
-
-def _pool_limit(state: State) -> float:
-    return state.config.sizing.max_pool_share * state.config.costs.pool_depth_usd
-
-
-def _decide(state: State, case: _Case) -> tuple[State, Decision, list[Trade]]:
-    proposal = _allowed(state, case, _forced(state, case) or _proposed(state, case))
-    state, trades = _ordered(state, case, proposal)
-    book = state.book(case.book.instrument) or case.book
-    if case.probability is not None:
-        book = ask(book, case.at, state.config)
-    decision = _decision(state, case, proposal)
-    return state.having(_trailing(book, state)), decision, trades
+def _carried_out(
+    state: State, one: Prospect, proposal: Proposal, whole: Assessment
+) -> tuple[State, _Answer]:
+    action, reason = proposal.action, proposal.reason
+    if action in (Action.ENTER, Action.INCREASE):
+        found = admitted(state, one, whole)
+        if isinstance(found, Refusal):
+            kept = _kept(one.book, found.reason)
+            return state, _Answer(action=kept.action, reason=kept.reason, detail=found.detail)
+        state, trades = opened(state, one.book, found)
+        return state, _Answer(action=action, reason=reason, trades=trades)
+    if action is Action.EXIT and one.book.bar is not None:
+        if state.mode is Mode.HALTED:
+            return state, _Answer(action=Action.HOLD, reason=Reason.MODE, detail=str(state.mode))
+        state, trades = sell_all(state, one.book, one.book.bar.close, one.at, reason)
+        return state, _Answer(action=action, reason=reason, trades=trades)
+    return state, _Answer(action=action, reason=reason)
 
 
 def _trailing(book: Book, state: State) -> Book:
@@ -151,14 +117,14 @@ def _trailing(book: Book, state: State) -> Book:
     return replace(book, position=replace(held, best=best, exits=replace(held.exits, stop=stop)))
 
 
-def _forced(state: State, case: _Case) -> Proposal | None:
-    book = case.book
+def _forced(state: State, one: Prospect) -> Proposal | None:
+    book = one.book
     if book.pending is not None:
         return _kept(book, Reason.PENDING)
     if book.position is None or book.bar is None:
         return None
     touched = exit_reason(book.bar.close, book.position.exits)
-    age = case.at - book.position.entered_at
+    age = one.at - book.position.entered_at
     if touched is None and age >= state.config.timeframe.step * state.config.exits.max_holding_bars:
         touched = Reason.TIME
     return None if touched is None else Proposal(action=Action.EXIT, reason=touched)
@@ -169,10 +135,10 @@ def _kept(book: Book, reason: Reason) -> Proposal:
     return Proposal(action=action, reason=reason)
 
 
-def _proposed(state: State, case: _Case) -> Proposal:
-    if case.probability is None:
-        return _kept(case.book, Reason.DATA)
-    return _policy(state)(case.view, state.config.policy)
+def _proposed(state: State, one: Prospect) -> Proposal:
+    if one.probability is None:
+        return _kept(one.book, Reason.DATA)
+    return _policy(state)(one.view, state.config.policy)
 
 
 def _policy(state: State) -> Policy:
@@ -184,75 +150,20 @@ def _policy(state: State) -> Policy:
     return POLICIES[name]
 
 
-def _allowed(state: State, case: _Case, proposal: Proposal) -> Proposal:
-    if proposal.action in (Action.ENTER, Action.INCREASE):
-        refusal = _refusal(state, case)
-        return proposal if refusal is None else _kept(case.book, refusal)
-    if proposal.action is Action.EXIT:
-        quantity = case.book.quantity
-        if not permits(state.mode, quantity, Side.SELL, quantity):
-            return Proposal(action=Action.HOLD, reason=Reason.RISK)
-    return proposal
-
-
-def _refusal(state: State, case: _Case) -> Reason | None:
-    if not case.book.healthy or case.book.n_bars <= state.config.warm_up_bars:
-        return Reason.DATA
-    if _protected(state, case):
-        return Reason.PROTECTION
-    if state.mode is not Mode.ACTIVE or case.score >= REFUSAL:
-        return Reason.RISK
-    wanted, least = _wanted(state, case), state.config.sizing.min_notional
-    if wanted < least:
-        return Reason.COST
-    if min(wanted, _free_cash(state)) < least or _over_limit(state, case):
-        return Reason.RISK
-    return None
-
-
-def _over_limit(state: State, case: _Case) -> bool:
-    held = weights(state)
-    held[case.book.instrument] = case.view.target_weight
-    return value_at_risk(state, held) > state.config.limits.value_at_risk
-
-
-def _protected(state: State, case: _Case) -> bool:
-    rules, closed_until = state.config.policy, case.book.closed_until
-    since = case.at - state.config.timeframe.step * rules.stop_window_bars
-    n_stops = sum(stop > since for stop in state.stops)
-    return n_stops >= rules.max_stops or (closed_until is not None and case.at < closed_until)
-
-
-def _wanted(state: State, case: _Case) -> float:
-    return case.notional - case.view.weight * float(state.equity)
-
-
-def _free_cash(state: State) -> float:
-    gas = 2 * state.config.costs.gas_per_swap_usd  # what is bought must also be sold
-    return float(state.cash - pending_buys(state) - gas)
-
-
-def _ordered(state: State, case: _Case, proposal: Proposal) -> tuple[State, list[Trade]]:
-    if proposal.action in (Action.ENTER, Action.INCREASE):
-        notional = min(_wanted(state, case), _free_cash(state))
-        return buy(state, case.book, notional, case.at, "enter")
-    if proposal.action is Action.EXIT and case.book.bar is not None:
-        return sell_all(state, case.book, case.book.bar.close, case.at, proposal.reason)
-    return state, []
-
-
-def _decision(state: State, case: _Case, proposal: Proposal) -> Decision:
-    leaves = proposal.action in (Action.EXIT, Action.DECLINE)
+def _decision(run: str, one: Prospect, book: Book, answer: _Answer, whole: Assessment) -> Decision:
+    leaves = answer.action in (Action.EXIT, Action.DECLINE)
     return Decision(
-        decision_id=identity(state.run, case.book.instrument, case.at.isoformat()),
-        at=case.at,
-        instrument=case.book.instrument,
-        action=proposal.action,
-        reason=proposal.reason,
-        probability=case.probability,
-        expected_return=case.view.expected_return,
-        cost=case.view.cost,
-        net_edge=case.view.expected_return - case.view.cost,
-        target_weight=0.0 if leaves else weights(state)[case.book.instrument],
-        risk_score=case.score,
+        decision_id=identity(run, book.instrument, one.at.isoformat()),
+        at=one.at,
+        instrument=book.instrument,
+        action=answer.action,
+        reason=answer.reason,
+        detail=answer.detail,
+        probability=one.probability,
+        expected_return=one.view.expected_return,
+        cost=one.view.cost,
+        net_edge=one.view.expected_return - one.view.cost,
+        target_weight=0.0 if leaves else weight_of(book, whole.equity),
+        portfolio_weight=one.portfolio_weight,
+        risk_score=risk_score(one.parts),
     )

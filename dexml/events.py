@@ -32,6 +32,7 @@ __all__ = [
     "Reason",
     "Request",
     "Trade",
+    "VitalsSeen",
     "event_order",
 ]
 
@@ -158,8 +159,48 @@ class CloseRequested:
         return f"close_requested:{self.at.isoformat()}:{self.by}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VitalsSeen:
+    """What only the world outside the kernel can measure; None where it could not be measured.
+
+    Attributes
+    ----------
+    reconciliation_gap : float or None
+        Difference between ledger and chain, as a fraction of equity.
+    clock_skew_s : float or None
+        Absolute difference to the reference clock, in seconds.
+    bars_behind : float or None
+        Age of the latest bar, in bars.
+    gas_price_ratio : float or None
+        Gas price over its cap.
+    restarts : int or None
+        Of any owner within ten minutes.
+    """
+
+    kind: Literal["vitals_seen"] = "vitals_seen"
+    at: datetime
+    reconciliation_gap: float | None = 0.0
+    clock_skew_s: float | None = 0.0
+    bars_behind: float | None = 0.0
+    gas_price_ratio: float | None = 0.0
+    restarts: int | None = 0
+
+    @property
+    def id(self) -> str:
+        return f"vitals_seen:{self.at.isoformat()}"
+
+
 Request = ModeRequested | CloseRequested
-Event = BarsClosed | PricesSeen | Filled | OrderFailed | HealthChanged | PartChanged | Request
+Event = (
+    BarsClosed
+    | PricesSeen
+    | Filled
+    | OrderFailed
+    | HealthChanged
+    | PartChanged
+    | VitalsSeen
+    | Request
+)
 
 _RANK = (
     "prices_seen",
@@ -168,6 +209,7 @@ _RANK = (
     "order_failed",
     "health_changed",
     "part_changed",
+    "vitals_seen",
     "mode_requested",
     "close_requested",
 )
@@ -196,6 +238,10 @@ class Reason(StrEnum):
     COST = "cost"
     ABSTAIN = "abstain"
     RISK = "risk"
+    PORTFOLIO = "portfolio"
+    LIMIT = "limit"
+    CASH = "cash"
+    MODE = "mode"
     DATA = "data"
     PROTECTION = "protection"
     PENDING = "pending"
@@ -218,10 +264,12 @@ class Decision:
     expected_return, cost, net_edge : float
         Fractions of notional over the horizon: forecast, round trip at the intended size,
         difference.
-    target_weight : float
-        Wanted share of equity after the decision.
+    target_weight, portfolio_weight : float
+        Wanted share of equity after the decision; the most that the portfolio gives it.
     risk_score : float
         In [0, 1].
+    detail : str
+        What stood against new risk: parts of the score, limits; empty otherwise.
     """
 
     kind: Literal["decision"] = "decision"
@@ -236,6 +284,8 @@ class Decision:
     net_edge: float
     target_weight: float
     risk_score: float
+    portfolio_weight: float = 0.0
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +315,8 @@ class EquityMarked:
     ----------
     equity, cash : str
         Decimal text in quote currency.
+    measured : tuple of (part, value)
+        What the parts of the risk score were made from (see `risk.score.parts_shown`).
     """
 
     kind: Literal["equity"] = "equity"
@@ -275,6 +327,7 @@ class EquityMarked:
     value_at_risk: float
     risk_score: float
     mode: Mode
+    measured: tuple[tuple[str, float], ...] = ()
 
 
 Command = Decision | Trade | Alert | EquityMarked

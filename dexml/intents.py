@@ -12,8 +12,9 @@ from dexml.domain import Intent, Side
 from dexml.events import Reason, Trade
 from dexml.risk.limits import permits
 from dexml.state import Book, State
+from dexml.vitals import order_sent
 
-__all__ = ["buy", "identity", "sell_all"]
+__all__ = ["buy_intent", "identity", "opened", "sell_all"]
 
 
 def identity(*parts: str) -> str:
@@ -27,18 +28,18 @@ def identity(*parts: str) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
 
 
-def buy(
+def buy_intent(
     state: State, book: Book, notional: float, at: datetime, reason: str
-) -> tuple[State, list[Trade]]:
-    """Return the state with a buy of `notional` quote open, and its trade; dust is not traded."""
+) -> Intent | None:
+    """Return a buy of `notional` quote at the last close; None if it is dust."""
     costs = state.config.costs
     if book.bar is None:
-        return state, []
+        return None
     price = Decimal(repr(book.bar.close))
     amount = _floored(Decimal(repr(notional)), costs.quote_decimals)
     keep = 1 - Decimal(repr(state.config.limits.slippage))
     floor = _floored(amount / price * keep, costs.base_decimals)
-    return _opened(state, book, _Order(Side.BUY, amount, floor, price, reason), at)
+    return _intent(state, book, _Order(Side.BUY, amount, floor, price, reason), at)
 
 
 def sell_all(
@@ -55,7 +56,14 @@ def sell_all(
     keep = 1 - Decimal(repr(state.config.limits.exit_slippage))
     floor = _floored(quantity * reference * keep, state.config.costs.quote_decimals)
     name = "exit" if reason is Reason.EDGE else str(reason)
-    return _opened(state, book, _Order(Side.SELL, quantity, floor, reference, name), at)
+    intent = _intent(state, book, _Order(Side.SELL, quantity, floor, reference, name), at)
+    return (state, []) if intent is None else opened(state, book, intent)
+
+
+def opened(state: State, book: Book, intent: Intent) -> tuple[State, list[Trade]]:
+    """Return the state with an intent of the book under way, and its trade."""
+    state = order_sent(state.having(replace(book, pending=intent)), intent.decided_at)
+    return state, [Trade(intent=intent)]
 
 
 class _Order(NamedTuple):
@@ -70,10 +78,10 @@ def _floored(amount: Decimal, decimals: int) -> Decimal:
     return amount.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_DOWN)
 
 
-def _opened(state: State, book: Book, order: _Order, at: datetime) -> tuple[State, list[Trade]]:
+def _intent(state: State, book: Book, order: _Order, at: datetime) -> Intent | None:
     if order.amount <= 0 or order.floor <= 0:
-        return state, []
-    intent = Intent(
+        return None
+    return Intent(
         intent_id=identity(state.run, book.instrument, at.isoformat(), order.side, order.reason),
         instrument=book.instrument,
         side=order.side,
@@ -83,4 +91,3 @@ def _opened(state: State, book: Book, order: _Order, at: datetime) -> tuple[Stat
         reason=order.reason,
         decided_at=at,
     )
-    return state.having(replace(book, pending=intent)), [Trade(intent=intent)]

@@ -12,13 +12,15 @@ from math import isfinite
 from dexml.costs import MONEY, CostConfig
 from dexml.domain import Bar, Intent, Mode, Timeframe
 from dexml.errors import ConfigError
-from dexml.events import EquityMarked
+from dexml.events import EquityMarked, VitalsSeen
 from dexml.risk.exits import ExitConfig, Levels
 from dexml.risk.limits import LimitConfig
+from dexml.risk.orders import OrderLimits
 from dexml.risk.policy import PolicyConfig
 from dexml.risk.sizing import SizingConfig
+from dexml.risk.trips import TripLimits
 
-__all__ = ["Ask", "Book", "KernelConfig", "Position", "State"]
+__all__ = ["Ask", "Book", "KernelConfig", "Position", "State", "Watch"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,7 @@ class KernelConfig:
     Attributes
     ----------
     window_bars : int
-        Returns remembered for each instrument.
+        Returns remembered for each instrument; 30 days of them show the tail of days themselves.
     warm_up_bars : int
         Bars an instrument must have shown before it is entered.
     """
@@ -39,7 +41,9 @@ class KernelConfig:
     sizing: SizingConfig = field(default_factory=SizingConfig)
     exits: ExitConfig = field(default_factory=ExitConfig)
     limits: LimitConfig = field(default_factory=LimitConfig)
-    window_bars: int = 240
+    orders: OrderLimits = field(default_factory=OrderLimits)
+    trips: TripLimits = field(default_factory=TripLimits)
+    window_bars: int = 768
     warm_up_bars: int = 24
 
     def __post_init__(self) -> None:
@@ -53,6 +57,13 @@ class KernelConfig:
                 self.warm_up_bars,
                 "A 95% tail needs 20 returns.",
             )
+        if self.limits.slippage >= self.orders.price_band:
+            raise ConfigError(
+                "limits.slippage",
+                f"must be below orders.price_band ({self.orders.price_band})",
+                self.limits.slippage,
+                "Otherwise no order would ever pass.",
+            )
 
     @property
     def bars_per_day(self) -> float:
@@ -60,7 +71,7 @@ class KernelConfig:
 
 
 def _numbers(config: KernelConfig) -> Iterator[tuple[str, str, float]]:
-    for part in ("costs", "policy", "sizing", "exits", "limits"):
+    for part in ("costs", "policy", "sizing", "exits", "limits", "orders", "trips"):
         for one in fields(getattr(config, part)):
             value = getattr(getattr(config, part), one.name)
             if isinstance(value, float | Decimal):
@@ -101,8 +112,9 @@ class Book:
 
     Attributes
     ----------
-    returns : tuple of float
-        Close to close, one for each bar set heard since the first bar; 0 where a bar is missing.
+    returns : tuple of float or None
+        Close to close, one for each bar set heard since the first bar; None where a bar is missing,
+        and the bar after a gap carries the whole move.
     n_bars : int
         Bars ever heard.
     atr : float
@@ -116,7 +128,7 @@ class Book:
     bar: Bar | None = None
     n_bars: int = 0
     atr: float = 0.0
-    returns: tuple[float, ...] = ()
+    returns: tuple[float | None, ...] = ()
     asks: tuple[Ask, ...] = ()
     closed_until: datetime | None = None
 
@@ -130,6 +142,33 @@ class Book:
         if self.position is None or self.bar is None:
             return Decimal(0)
         return MONEY.multiply(self.position.quantity, Decimal(repr(self.bar.close)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """What the trips are measured from; see `risk.trips.Vitals`.
+
+    Attributes
+    ----------
+    day, day_open : datetime or None, Decimal
+        Midnight UTC before the latest bar set, and the equity then, or when a person last resumed.
+    losses_in_row : int
+        Positions closed at a loss since the last gain.
+    sent, failed : tuple of datetime
+        Orders sent within a day, and those of them that failed within a minute.
+    slippage : tuple of (realised, modelled)
+        Of the latest fills, as fractions of the order.
+    outside : VitalsSeen or None
+        The latest word of the world.
+    """
+
+    day: datetime | None = None
+    day_open: Decimal = Decimal(0)
+    losses_in_row: int = 0
+    sent: tuple[datetime, ...] = ()
+    failed: tuple[datetime, ...] = ()
+    slippage: tuple[tuple[float, float], ...] = ()
+    outside: VitalsSeen | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +205,7 @@ class State:
     seen_at: datetime | None = None
     heard: tuple[str, ...] = ()
     mark: EquityMarked | None = None
+    watch: Watch = Watch()
 
     @property
     def equity(self) -> Decimal:

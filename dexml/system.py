@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal, localcontext
 from typing import Literal
 
@@ -30,10 +31,12 @@ from dexml.events import (
     PricesSeen,
     Reason,
     Request,
+    VitalsSeen,
 )
 from dexml.intents import sell_all
 from dexml.risk.exits import exit_reason
 from dexml.state import Book, KernelConfig, State
+from dexml.vitals import equity_at, guarded, order_failed, resumed
 
 __all__ = ["initial_state", "step", "warm_up"]
 
@@ -141,14 +144,16 @@ def _hear(state: State, event: Event) -> tuple[State, list[Command]]:
             return _hear_failure(state, event)
         case HealthChanged():
             return _hear_health(state, event)
-        case PartChanged():
-            return state, [_part_alert(event)]
+        case PartChanged() | VitalsSeen():
+            return _hear_world(state, event)
         case ModeRequested() | CloseRequested():
             return _hear_request(state, event)
 
 
 def _hear_prices(state: State, event: PricesSeen) -> tuple[State, list[Command]]:
     commands: list[Command] = []
+    if event.phase == "live":
+        state, commands = _guarded(state, event.at, equity_at(state, event.prices))
     for instrument, price in event.prices:
         book = state.book(instrument)
         if book is None or book.position is None:
@@ -169,14 +174,17 @@ def _hear_fill(state: State, event: Filled) -> tuple[State, list[Command]]:
     fill, book = event.fill, state.book(event.fill.instrument)
     if book is None or book.pending is None or book.pending.intent_id != fill.intent_id:
         return state, [_alert(event, "critical", f"A fill of {fill.instrument} was not ordered.")]
-    return apply_fill(state, event), []
+    state = apply_fill(state, event)
+    return _guarded(state, event.at, state.equity)
 
 
 def _hear_failure(state: State, event: OrderFailed) -> tuple[State, list[Command]]:
     for book in state.books:
         if book.pending is not None and book.pending.intent_id == event.intent_id:
             alert = _alert(event, "warning", f"{book.instrument} order failed: {event.reason}.")
-            return state.having(replace(book, pending=None)), [alert]
+            state = order_failed(state.having(replace(book, pending=None)), event.at)
+            state, trips = _guarded(state, event.at, state.equity)
+            return state, [alert, *trips]
     return state, []
 
 
@@ -193,10 +201,14 @@ def _hear_health(state: State, event: HealthChanged) -> tuple[State, list[Comman
     return state.having(replace(book, healthy=event.healthy)), [alert]
 
 
-def _part_alert(event: PartChanged) -> Alert:
+def _hear_world(state: State, event: PartChanged | VitalsSeen) -> tuple[State, list[Command]]:
+    if isinstance(event, VitalsSeen):
+        state = replace(state, watch=replace(state.watch, outside=event))
+        return _guarded(state, event.at, state.equity)
     if event.working:
-        return _alert(event, "info", f"{event.part} works again.")
-    return _alert(event, "warning", f"{event.part} failed, the loop goes on: {event.reason}")
+        return state, [_alert(event, "info", f"{event.part} works again.")]
+    text = f"{event.part} failed, the loop goes on: {event.reason}"
+    return state, [_alert(event, "warning", text)]
 
 
 def _hear_request(state: State, event: Request) -> tuple[State, list[Command]]:
@@ -208,10 +220,11 @@ def _hear_request(state: State, event: Request) -> tuple[State, list[Command]]:
 def _hear_mode(state: State, event: ModeRequested) -> tuple[State, list[Command]]:
     if event.mode is state.mode:
         return state, []
+    if event.mode is Mode.ACTIVE:
+        state, alerts = resumed(state, event)
+        return state, [*alerts]
     alert = _alert(event, "warning", f"Mode {state.mode} became {event.mode}, by {event.by}.")
-    # Whoever resumes accepts the loss so far; else the drawdown limit would trip at once again.
-    peak = state.equity if event.mode is Mode.ACTIVE else state.peak
-    return replace(state, mode=event.mode, peak=peak), [alert]
+    return replace(state, mode=event.mode), [alert]
 
 
 def _hear_close_request(state: State, event: CloseRequested) -> tuple[State, list[Command]]:
@@ -225,6 +238,11 @@ def _hear_close_request(state: State, event: CloseRequested) -> tuple[State, lis
             state, trades = sell_all(state, book, price, event.at, Reason.REQUEST)
             commands += trades
     return state, commands
+
+
+def _guarded(state: State, at: datetime, equity: Decimal) -> tuple[State, list[Command]]:
+    state, alerts = guarded(state, at, equity)
+    return state, [*alerts]
 
 
 def _alert(event: Event, severity: Severity, text: str) -> Alert:

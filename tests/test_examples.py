@@ -34,4 +34,4 @@ def test_an_example_runs_and_says_what_it_promises(name: str, words: list[str]) 
 
 def test_the_example_configuration_is_accepted() -> None:
     kernel = load_settings(EXAMPLES / "dexml.toml", {}).kernel()
-    assert (kernel.costs.pool_fee_bps, kernel.limits.drawdown) == (30, 0.10)
+    assert (kernel.costs.pool_fee_bps, kernel.trips.drawdown) == (30, 0.10)

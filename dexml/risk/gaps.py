@@ -9,7 +9,7 @@ from dexml.errors import DataError
 from dexml.risk.recurrence import Floats
 from dexml.risk.tail import Tail, tail_risk
 
-__all__ = ["book_returns", "tail_with_gaps"]
+__all__ = ["book_returns", "per_bar", "tail_with_gaps", "with_peers"]
 
 _LEAST = 20
 
@@ -51,9 +51,10 @@ def book_returns(returns: ArrayLike, weights: ArrayLike) -> Floats:
     """
     values, shares = _held(returns, weights)
     if not np.isnan(values).any():
-        earned: Floats = values @ shares
+        # no matrix product: its last bits depend on how many threads BLAS may use
+        earned: Floats = (values * shares).sum(axis=1)
         return earned
-    values = _per_bar(values)
+    values = per_bar(values)
     values = values[~np.isnan(values).all(axis=1)]
     missing = np.isnan(values)
     scale = np.sqrt(np.nanmean(values * values, axis=0))
@@ -130,7 +131,40 @@ def _held(returns: ArrayLike, weights: ArrayLike) -> tuple[Floats, Floats]:
     return values[:, held], shares[held]
 
 
-def _per_bar(values: Floats) -> Floats:
+def with_peers(returns: Floats) -> Floats:
+    """Return the moves with what is missing made good by the peers' mean, for a covariance.
+
+    Parameters
+    ----------
+    returns : ndarray of shape (n_bars, n_instruments)
+        As in `book_returns`; each instrument was seen and moved.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_instruments)
+        Moves of one bar, for the bar sets in which something was seen. Where an instrument was not
+        seen it moved as its peers did, in units of their own size: a short record or an outage does
+        not look like diversification.
+
+    Examples
+    --------
+    >>> with_peers(np.array([[0.01, 0.02], [-0.01, np.nan]]))
+    array([[ 0.01,  0.02],
+           [-0.01, -0.02]])
+    """
+    size = per_bar(returns)
+    size = size[~np.isnan(size).all(axis=1)]
+    scale = np.sqrt(np.nanmean(size * size, axis=0))
+    shocks = size / scale
+    peers = np.nanmean(shocks, axis=1, keepdims=True)
+    filled: Floats = np.where(np.isnan(shocks), peers, shocks) * scale
+    return filled
+
+
+def per_bar(values: Floats) -> Floats:
+    """Return moves over gaps as those of one bar, R / sqrt(k); shape (n_bars, n_instruments)."""
+    if not np.isnan(values).any():
+        return values
     rows = np.arange(len(values))[:, None]
     seen = np.where(np.isnan(values), -1, rows)
     before = np.vstack([np.full((1, values.shape[1]), -1), np.maximum.accumulate(seen)[:-1]])

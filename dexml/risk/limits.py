@@ -17,8 +17,8 @@ class LimitConfig:
 
     Attributes
     ----------
-    drawdown, value_at_risk : float
-        Loss from the equity peak that turns the mode to REDUCING; one-day 95% VaR.
+    value_at_risk : float
+        One-day 95% VaR of the book.
     weight, volatility : float
         Largest share of equity in one instrument; largest one-day volatility of an instrument.
     disagreement, unhealthy_share : float
@@ -27,7 +27,6 @@ class LimitConfig:
         How much worse than the reference price an entry or exit may fill.
     """
 
-    drawdown: float = 0.15
     value_at_risk: float = 0.05
     weight: float = 0.30
     volatility: float = 0.20

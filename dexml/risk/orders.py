@@ -44,7 +44,7 @@ class OrderLimits:
             value = Decimal(getattr(self, name))
             if not (value.is_finite() and value > 0):
                 fix = "Use a mode, not a limit, to stop trading."
-                raise ConfigError(f"limits.{name}", "must be positive and finite", value, fix)
+                raise ConfigError(f"orders.{name}", "must be positive and finite", value, fix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,8 +118,10 @@ def net_edge(view: MarketView, config: PolicyConfig) -> Proposal:
         return _held(view, config, pays)
     if abs(view.probability - 0.5) < config.abstain_band or view.expected_return <= 0:
         return Proposal(action=Action.DECLINE, reason=Reason.ABSTAIN)
-    if not pays or view.target_weight <= 0:
+    if not pays:
         return Proposal(action=Action.DECLINE, reason=Reason.COST)
+    if view.target_weight <= 0:
+        return Proposal(action=Action.DECLINE, reason=Reason.PORTFOLIO)
     return Proposal(action=Action.ENTER, reason=Reason.EDGE)
 
 

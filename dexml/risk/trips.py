@@ -11,6 +11,9 @@ from dexml.errors import ConfigError, DataError
 __all__ = ["HALTING", "TripLimits", "Vitals", "mode_after", "resumed", "tripped"]
 
 
+_SHARES = frozenset({"daily_loss", "drawdown", "reject_share", "reconciliation_gap"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vitals:
     """What is measured of the running system.
@@ -70,10 +73,10 @@ class TripLimits:
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            value = getattr(self, name)
-            if not 0 < value < float("inf"):
-                fix = "A trip cannot be switched off."
-                raise ConfigError(f"trips.{name}", "must be positive and finite", value, fix)
+            value, most = getattr(self, name), 1 if name in _SHARES else float("inf")
+            if not 0 < value < most:
+                rule = "must be in (0, 1)" if most == 1 else "must be positive and finite"
+                raise ConfigError(f"trips.{name}", rule, value, "A trip cannot be switched off.")
 
 
 # the book and the chain disagree, or an owner cannot stay up: not even a reduction is safe

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 STRUCK = """
-import os, signal, sys
+import os, signal, sys, time
 from dexml.cli_options import guard_ray
 guard_ray()
 import ray
@@ -26,7 +26,8 @@ try:
     with sandbox() as folder:
         print(folder, flush=True)
         cluster.start_local(folder)
-        print("went on", flush=True)
+        time.sleep(60)  # where Python dropped it in a callback it is raised a moment later
+        print("never heard", flush=True)
 except KeyboardInterrupt:
     print("unwound", flush=True)
 """

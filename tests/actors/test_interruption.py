@@ -69,7 +69,7 @@ def _ended(block: str, folder: Path, patience_s: float, *numbers: signal.Signals
         process.send_signal(number)
         time.sleep(0.05)
     try:
-        return process.wait(timeout=20)
+        return process.wait(timeout=60)
     finally:
         process.kill()
 

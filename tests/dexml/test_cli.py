@@ -69,7 +69,7 @@ def test_a_wrong_argument_is_one_sentence_and_code_2(
     ("text", "sentence"),
     [
         ("[costs]\npool_fe_bps = 5", "Did you mean costs.pool_fee_bps?"),
-        ("[limits]\ndrawdown = 15", "limits.drawdown in dexml.toml must be in (0, 1), was 15.0"),
+        ("[limits]\nweight = 15", "limits.weight in dexml.toml must be in (0, 1), was 15.0"),
         ('[policy]\nname = "mine"', "policy.name must be one of net_edge, was mine"),
         ('[data]\ntimeframe = "4h"', "data.timeframe must be 1h here, was 4h"),
         ('[models]\nprofile = "best"', "models.profile must be fast here, was best"),
@@ -107,7 +107,7 @@ def test_config_show_tells_who_gave_each_value_and_hides_passwords(
     env = {"DEXML_EXITS__STOP_ATR": "3", "DEXML_DATABASE_URL": "postgresql://me:secret@host/db"}
     said = dexml("config", "show", "--json", **env)
     shown = said.last_line()
-    names = ("costs.pool_fee_bps", "exits.stop_atr", "limits.drawdown")
+    names = ("costs.pool_fee_bps", "exits.stop_atr", "trips.drawdown")
     assert [shown["settings"][name] for name in names] == [30, 3.0, 0.15]
     assert [shown["sources"][name] for name in names] == [
         "dexml.toml",

@@ -86,11 +86,11 @@ def test_every_setting_is_described() -> None:
 
 
 def test_the_kernel_takes_every_section_that_can_change_a_decision(tmp_path: Path) -> None:
-    path = _file(tmp_path, "[costs]\ngas_per_swap_usd = 0.07\n[limits]\ndrawdown = 0.2")
+    path = _file(tmp_path, "[costs]\ngas_per_swap_usd = 0.07\n[trips]\ndrawdown = 0.2")
     env = {"DEXML_EXITS__STOP_ATR": "3", "DEXML_SIZING__KELLY_CAP": "0.1"}
     kernel = load_settings(path, env | {"DEXML_POLICY__MIN_EDGE": "0.002"}).kernel()
     assert kernel.costs.gas_per_swap_usd == Decimal("0.07")
-    assert (kernel.limits.drawdown, kernel.exits.stop_atr) == (0.2, 3.0)
+    assert (kernel.trips.drawdown, kernel.exits.stop_atr) == (0.2, 3.0)
     assert (kernel.sizing.kelly_cap, kernel.policy.min_edge) == (0.1, 0.002)
 
 

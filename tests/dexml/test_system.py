@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, getcontext, localcontext
@@ -51,14 +51,20 @@ def bar(name: str, at: datetime, close: float, spread: float = 0.01) -> Bar:
 
 
 def close_of(
-    hour: int, p: float | None, price: float | None = None, names: Sequence[str] = NAMES
+    hour: int,
+    p: float | None,
+    price: float | None = None,
+    names: Sequence[str] = NAMES,
+    said: Mapping[str, float] | None = None,
 ) -> BarsClosed:
     at = START + hour * HOUR
     close = price or (100.0 if hour % 2 else 101.0)
     return BarsClosed(
         at=at,
         bars=tuple(bar(name, at, close) for name in names),
-        signals=tuple(Signal(instrument=n, closed_at=at, probability=p) for n in names),
+        signals=tuple(
+            Signal(instrument=n, closed_at=at, probability=(said or {}).get(n, p)) for n in names
+        ),
     )
 
 
@@ -164,7 +170,7 @@ def test_a_stop_is_sold_at_the_worst_price_seen_and_cools_down() -> None:
     assert (intent.side, intent.reason) == (Side.SELL, "stop")
     assert intent.reference_price == Decimal(repr(low))
     state, _ = step(state, filled(intent, at=at))
-    _, commands = step(state, close_of(41, 0.9))
+    _, commands = step(state, close_of(41, 0.5, said={NAMES[0]: 0.9}))
     assert decisions(commands)[NAMES[0]].reason is Reason.PROTECTION
 
 
@@ -196,6 +202,10 @@ def test_an_open_order_blocks_a_second_one_until_it_failed() -> None:
         failed = OrderFailed(at=START + 41 * HOUR, intent_id=intent.intent_id, reason="floor")
         blocked, commands = step(blocked, failed)
         assert isinstance(commands[0], Alert)
+    # an order of unknown fate for an hour has also tripped the mode
+    _, commands = step(blocked, close_of(42, 0.8))
+    assert {d.reason for d in decisions(commands).values()} == {Reason.MODE}
+    blocked, _ = step(blocked, ModeRequested(at=START, mode=Mode.ACTIVE, by="ada"))
     _, commands = step(blocked, close_of(42, 0.8))
     assert len(trades(commands)) == 2
 
@@ -385,13 +395,15 @@ def test_the_valuation_carries_exact_text() -> None:
     assert Decimal(mark.cash) == state.cash
 
 
-def test_the_decided_weight_is_what_was_ordered_and_empty_cash_is_a_risk_reason() -> None:
+def test_the_decided_weight_is_what_was_ordered_and_one_that_is_all_is_a_risk_reason() -> None:
     state = replace(warmed(), cash=Decimal(100), peak=Decimal(100))
     _, commands = step(state, close_of(40, 0.8))
     for intent in trades(commands):
         weight = decisions(commands)[intent.instrument].target_weight
         assert weight == pytest.approx(float(intent.amount_in) / 100)
-    held = replace(invested(), cash=Decimal(5))
+    held = invested()
+    watch = replace(held.watch, day=None)
+    held = replace(held, cash=Decimal(5), peak=Decimal(5), watch=watch)
     books = tuple(replace(b, position=None) if b.instrument == NAMES[1] else b for b in held.books)
-    _, commands = step(replace(held, books=books), close_of(41, 0.8))
+    _, commands = step(replace(held, books=books), close_of(41, 0.5, said={NAMES[1]: 0.8}))
     assert decisions(commands)[NAMES[1]].reason is Reason.RISK

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from decimal import Decimal
 
@@ -181,14 +180,6 @@ def test_a_changed_fill_or_setting_shows_as_the_first_difference() -> None:
     other = replay(records, initial_state("replayed", dear, INSTRUMENTS, Decimal(10_000)))
     assert other.first_difference is not None
     assert "recorded" in other.first_difference
-
-
-@pytest.mark.slow
-def test_two_thousand_bar_sets_of_six_instruments_take_under_ten_seconds() -> None:
-    bars, signals = market(2_000)
-    started = time.process_time()
-    backtest(bars, signals, KernelConfig())
-    assert time.process_time() - started < 10
 
 
 def test_over_a_hole_in_all_bars_no_order_is_filled_at_what_came_after_it() -> None:

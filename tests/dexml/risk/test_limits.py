@@ -38,8 +38,8 @@ def test_active_permits_all_and_halted_nothing(held: Decimal, size: Decimal, sid
 
 
 def test_a_limit_in_percent_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"limits\.drawdown must be in \(0, 1\), was 15"):
-        LimitConfig(drawdown=15)
+    with pytest.raises(ConfigError, match=r"limits\.weight must be in \(0, 1\), was 15"):
+        LimitConfig(weight=15)
 
 
 @pytest.mark.parametrize("name", LimitConfig.__slots__)

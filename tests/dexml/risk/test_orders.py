@@ -186,7 +186,7 @@ def test_an_order_of_nonsense_cannot_be_made(name: str, value: str) -> None:
 @pytest.mark.parametrize("name", OrderLimits.__slots__)
 @pytest.mark.parametrize("value", ["0", "-1", "NaN", "Infinity"])
 def test_a_limit_that_is_none_is_refused(name: str, value: str) -> None:
-    with pytest.raises(ConfigError, match=rf"limits\.{name} must be positive and finite"):
+    with pytest.raises(ConfigError, match=rf"orders\.{name} must be positive and finite"):
         OrderLimits(**{name: Decimal(value)})
 
 

@@ -17,7 +17,7 @@ HELD = {**FLAT, "weight": 0.1}
         ({**FLAT, "expected_return": 0.002}, Action.DECLINE, Reason.COST),
         ({**FLAT, "expected_return": -0.01}, Action.DECLINE, Reason.ABSTAIN),
         ({**FLAT, "expected_return": 0.01, "probability": 0.51}, Action.DECLINE, Reason.ABSTAIN),
-        ({**FLAT, "expected_return": 0.01, "target_weight": 0.0}, Action.DECLINE, Reason.COST),
+        ({**FLAT, "expected_return": 0.01, "target_weight": 0.0}, Action.DECLINE, Reason.PORTFOLIO),
         ({**HELD, "expected_return": 0.0}, Action.HOLD, Reason.BAND),
         ({**HELD, "expected_return": -0.001}, Action.EXIT, Reason.EDGE),
         ({**HELD, "expected_return": 0.01, "target_weight": 0.2}, Action.INCREASE, Reason.EDGE),

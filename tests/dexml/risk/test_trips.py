@@ -55,5 +55,5 @@ def test_only_a_clean_and_reconciled_system_is_resumed() -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_trip_cannot_be_switched_off(name: str, value: float) -> None:
-    with pytest.raises(ConfigError, match=rf"trips\.{name} must be positive and finite"):
+    with pytest.raises(ConfigError, match=rf"trips\.{name} must be "):
         TripLimits(**{name: value})
