@@ -8,9 +8,11 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
 from dexml.ledger import Ledger
+from dexml.risk.orders import OrderLimits
 from dexml.simulation.faults.feed import Feed
 from dexml.simulation.faults.kinds import Fault
 from dexml.simulation.faults.market import draw_market
@@ -23,6 +25,12 @@ __all__ = ["INSTRUMENTS", "Report", "live_year"]
 
 INSTRUMENTS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
 _KNOWN_HOURS = 48
+_LIMITS = OrderLimits(  # near enough to the sizes of an account of 10,000 to be met often
+    order_notional=Decimal(2_000),
+    instrument_notional=Decimal(2_400),
+    gross_notional=Decimal(4_500),
+    orders_per_day=40,
+)
 _WEEK = 84
 
 
@@ -81,7 +89,7 @@ def live_year(
         shutil.copy(template, path)
         named = f"{seed}:{week}"
         session = Session(
-            owners, f"week-{week}", path, feed, config or KernelConfig(window_bars=96), named
+            owners, f"week-{week}", path, feed, config or KernelConfig(orders=_LIMITS, window_bars=96), named
         )
         session.live(first, length)
         _add(report, session, length)
