@@ -71,6 +71,7 @@ class Fault(StrEnum):
     # clocks
     CLOCK_AHEAD = "wall clock ahead: a close is asked for that is to come"
     CLOCK_BEHIND = "wall clock back: an old close is asked for again"
+    CLOCK_SKEWED = "clock differs from the reference beyond the limit"
     PATIENCE_PASSES = "monotonic clock jumps beyond the patience"
     CYCLE_REPEATED = "cycle run twice"
     CYCLE_SKIPPED = "cycle missed"

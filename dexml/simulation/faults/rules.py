@@ -33,7 +33,8 @@ class Rules:
     def __init__(self, config: KernelConfig, books: Books) -> None:
         self._books = books
         self._weight = Decimal(repr(config.limits.weight))
-        self._orders: Any = getattr(config, "orders", None)
+        self._orders = config.orders
+        self._most_skew_s = config.trips.clock_skew_s
         self.mode = "active"
         self.unfit: set[str] = set()
         self._sent: deque[datetime] = deque(maxlen=2_000)
@@ -69,6 +70,9 @@ class Rules:
                 self.mode = event["mode"]
             case "close_requested":
                 self.mode = "reducing"
+            case "vitals_seen":
+                if (event["clock_skew_s"] or 0.0) > self._most_skew_s and self.mode == "active":
+                    self.mode = "reducing"
             case "health_changed":
                 change = self.unfit.discard if event["healthy"] else self.unfit.add
                 change(event["instrument"])
@@ -97,8 +101,7 @@ class Rules:
         if amount + sum(self._reserved.values()) > self._books.cash:
             yield f"reserves more than the cash of {self._books.cash}"
         self._sent.append(at)
-        if self._orders is not None:
-            yield from self._counted(amount, value, at)
+        yield from self._counted(amount, value, at)
 
     def _counted(self, amount: Decimal, value: Decimal, at: datetime) -> Iterator[str]:
         limits = self._orders

@@ -1,4 +1,4 @@
-"""A week of one run: its ledger, its owners, its venue, its judge, and what is done to them."""
+"""Some hours of one run: its ledger, its owners, its venue, its judge, and what is done to them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import logging
 import random
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 
 from dexml.domain import Intent, Mode
 from dexml.errors import DexmlError, EnvironmentRefused
-from dexml.events import CloseRequested, ModeRequested, Request
+from dexml.events import CloseRequested, ModeRequested, Request, VitalsSeen
 from dexml.experiments.replay import restore
 from dexml.ledger import Ledger
 from dexml.ledger.tables import metadata
@@ -35,7 +37,6 @@ CASH = Decimal(10_000)
 _KNOWN_HOURS = 40
 _MOST_ATTEMPTS = 12
 _QUIET_HOURS = 3
-_MINUTE = timedelta(minutes=1)
 
 
 class Session:
@@ -50,7 +51,14 @@ class Session:
     """
 
     def __init__(
-        self, owners: Owners, run: str, path: Path, feed: Feed, config: KernelConfig, seed: str
+        self,
+        owners: Owners,
+        run: str,
+        path: Path,
+        feed: Feed,
+        config: KernelConfig,
+        seed: str,
+        only: Sequence[Fault] = (),
     ) -> None:
         self._owners, self._run, self._path, self._feed = owners, run, path, feed
         self._config = config
@@ -65,12 +73,11 @@ class Session:
             self._sending,
             lambda: self._person(Fault.HALT),
         )
-        self._plan = Plan(random.Random(f"{seed}:plan"), feed.names)
+        self._plan = Plan(random.Random(f"{seed}:plan"), feed.names, only)
         self._rng = random.Random(f"{seed}:hands")
         self._driver: Any = None
         self._n_requests = 0
-        self._wanted = Mode.ACTIVE
-        self._sent_at: datetime | None = None
+        self._is_skewed = False
         self.injected: Counter[Fault] = Counter()
         self.errors: Counter[str] = Counter()
 
@@ -117,6 +124,8 @@ class Session:
         self._feed.hour = hour
         self._plan.arm(hour, self.stage, self._feed, self.venue)
         self._feed.done += self._feed.lived(hour)
+        if self._is_skewed:
+            self._see_clock(0.0)
         surroundings = self._plan.surroundings(active=self.oracle.rules.mode == "active")
         for fault in surroundings:
             self._surround(fault)
@@ -150,6 +159,8 @@ class Session:
                 self._cycle(self._feed.closed_at + self._rng.randrange(1, 48) * step)
             case Fault.CLOCK_BEHIND:
                 self._cycle(self._feed.closed_at - self._rng.randrange(1, 4) * step)
+            case Fault.CLOCK_SKEWED:
+                self._see_clock(self._rng.uniform(1.0, 100.0))
             case Fault.DISK_FULL:
                 self.stage.disk.is_full = True
                 return  # counted once it was felt
@@ -187,6 +198,15 @@ class Session:
             self.checked()
             return error
         return None
+
+    def _see_clock(self, skew_s: float) -> None:
+        """Let the book's owner hear how far the clock is from the reference."""
+        self._is_skewed = skew_s > 0
+        at = self._feed.closed_at - self._config.timeframe.step / 2
+        seen = VitalsSeen(at=at, clock_skew_s=skew_s)
+        if self._driver is not None:
+            with suppress(DexmlError), self.stage.calm():  # its owner may be away
+                self.stage.call(self.stage.posts["risk"], "handle", seen)
 
     def _person(self, fault: Fault) -> None:
         self._n_requests += 1

@@ -6,7 +6,7 @@ import hashlib
 import random
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -31,7 +31,7 @@ _LIMITS = OrderLimits(  # near enough to the sizes of an account of 10,000 to be
     gross_notional=Decimal(4_500),
     orders_per_day=40,
 )
-_WEEK = 84
+_SESSION = 84
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,6 +67,7 @@ def live_year(
     folder: Path,
     n_hours: int = 8_760,
     config: KernelConfig | None = None,
+    only: Sequence[Fault] = (),
 ) -> Report:
     """Live through a market year (or its first hours) with the faults of a seed.
 
@@ -78,32 +79,33 @@ def live_year(
         Where the ledgers of the weeks are; empty.
     config : KernelConfig, optional
         What may change a decision; the limits in it are those that the oracle holds it to.
+    only : sequence of Fault
+        Nothing else is injected but what the market does; empty: everything.
     """
     market = draw_market(random.Random(f"{seed}:market"), INSTRUMENTS, n_hours + _KNOWN_HOURS + 2)
     feed = Feed(market, random.Random(f"{seed}:feed"))
     template = folder / "empty.sqlite"
     Ledger.open(f"sqlite:///{template}").close()
     report, found = Report(seed=seed), hashlib.sha256()
-    for week, (first, length) in enumerate(_weeks(n_hours)):
-        path = folder / f"week-{week}.sqlite"
+    for place, (first, length) in enumerate(_sessions(n_hours)):
+        path = folder / f"run-{place}.sqlite"
         shutil.copy(template, path)
-        named = f"{seed}:{week}"
-        session = Session(
-            owners, f"week-{week}", path, feed, config or KernelConfig(orders=_LIMITS, window_bars=96), named
-        )
+        named = f"{seed}:{place}"
+        settings = config or KernelConfig(orders=_LIMITS, window_bars=96)
+        session = Session(owners, f"run-{place}", path, feed, settings, named, only)
         session.live(first, length)
         _add(report, session, length)
         found.update(session.digest().encode())
         session.oracle.close()
-        for one in folder.glob(f"week-{week}.sqlite*"):
+        for one in folder.glob(f"run-{place}.sqlite*"):
             one.unlink()
     report.digest = found.hexdigest()
     return report
 
 
-def _weeks(n_hours: int) -> Iterator[tuple[int, int]]:
-    for first in range(0, n_hours, _WEEK):
-        yield _KNOWN_HOURS + first, min(_WEEK, n_hours - first)
+def _sessions(n_hours: int) -> Iterator[tuple[int, int]]:
+    for first in range(0, n_hours, _SESSION):
+        yield _KNOWN_HOURS + first, min(_SESSION, n_hours - first)
 
 
 def _add(report: Report, session: Session, n_hours: int) -> None:
