@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -66,6 +67,7 @@ class Disk:
     ) -> None:
         if Path(str(arguments[0])).is_relative_to(self.folder):
             parameters["factory"] = self._driver
+            parameters["timeout"] = 0.0  # all live in one thread: to wait is to wait for ever
             # pooled connections of a dead process are closed from outside its thread of control
             parameters["check_same_thread"] = False
 
@@ -92,6 +94,12 @@ class _Watched(sqlite3.Connection):
     def rollback(self) -> None:
         super().rollback()
         self._seen = self.total_changes
+
+    def close(self) -> None:
+        # a statement that was not read to its end would keep the lock of a dead process
+        with suppress(sqlite3.ProgrammingError):  # it was closed before
+            super().rollback()
+        super().close()
 
     def begins(self) -> None:
         """Set the room that is left, and say that a writer begins."""

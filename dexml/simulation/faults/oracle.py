@@ -103,6 +103,9 @@ class Oracle:
     def check(self) -> None:
         """Judge everything that was written since the last time, and the venue's books."""
         self.n_checks += 1
+        self._read_on()
+
+    def _read_on(self) -> None:
         rows = {table.name: self._new_rows(table.name) for table in JOURNALS}
         self._check_chains(rows)
         self._check_secrets(rows)
@@ -116,6 +119,7 @@ class Oracle:
 
     def sending(self, intent: Intent, price: Decimal, at: datetime, epoch: int | None) -> None:
         """Judge an order at the instant at which it leaves."""
+        self._read_on()
         name = f"order {intent.intent_id[:8]} of {intent.instrument}"
         self._check_journalled(name, intent)
         owner = self._one("SELECT epoch FROM streams WHERE stream = 'execution'")

@@ -61,13 +61,14 @@ class Session:
         only: Sequence[Fault] = (),
     ) -> None:
         self._owners, self._run, self._path, self._feed = owners, run, path, feed
+        self._url = f"sqlite:///{path}"
         self._config = config
         self.venue = Venue(config.costs, CASH)
         self.oracle = Oracle(path, config, CASH, self.venue, feed.legit, SECRET)
         self.stage = Stage(
             owners,
             run,
-            f"sqlite:///{path}",
+            self._url,
             self.venue,
             self.checked,
             self._sending,
@@ -85,12 +86,11 @@ class Session:
         """Begin the run, live through the hours with faults, then through a few without, settle."""
         log = _Log(self.oracle.log)
         with Disk(self._path.parent, self.stage.struck) as disk, log:
-            disk.holder = "driver"
             self._begin(disk, first_hour)
+            disk.holder = _Life()
             for hour in range(first_hour, first_hour + n_hours - _QUIET_HOURS):
                 self._hour(hour)
             self._end(first_hour + n_hours - _QUIET_HOURS)
-            self.stage.ledger.close()
 
     def digest(self) -> str:
         """Return the SHA-256 of every row of the ledger and every order at the venue."""
@@ -113,12 +113,11 @@ class Session:
     def _begin(self, disk: Disk, hour: int) -> None:
         known = self._feed.begin(hour - 1, _KNOWN_HOURS)
         state = warm_up(initial_state(self._run, self._config, self._feed.names, CASH), known)
-        ledger = Ledger.open(f"sqlite:///{self._path}")
-        ledger.start_run(
-            self._run, self._feed.closed_at, {"initial_state": encode(state)}, seed=hour
-        )
         parts = {FEED: self._feed, "forecast": self._feed, "monitor": self._feed}
-        self.stage.open(disk, ledger, parts)
+        self.stage.open(disk, parts)
+        with self.stage.elsewhere() as ledger:
+            begun = {"initial_state": encode(state)}
+            ledger.start_run(self._run, self._feed.closed_at, begun, seed=hour)
 
     def _hour(self, hour: int) -> None:
         self._feed.hour = hour
@@ -145,10 +144,10 @@ class Session:
         for quiet in range(hour, hour + _QUIET_HOURS):
             self._feed.hour = quiet
             self._cycle(self._feed.closed_at)
-        ledger = self.stage.ledger
-        for stream in ledger.streams():
-            ledger.verify_chain(stream)
-        self.oracle.settle(restore(ledger, self._run))
+        with self.stage.elsewhere() as ledger:
+            for stream in ledger.streams():
+                ledger.verify_chain(stream)
+            self.oracle.settle(restore(ledger, self._run))
 
     def _surround(self, fault: Fault) -> None:
         step = self._config.timeframe.step
@@ -189,15 +188,20 @@ class Session:
     def _attempt(self, closed_at: datetime) -> BaseException | None:
         try:
             if self._driver is None:
-                stage = self.stage
-                self._driver = self._owners.driver(
-                    self._run, stage.ledger, stage.call, stage.now, stage.posts
-                )
+                self._driver = self._new_driver()
             self._driver.cycle(closed_at)
         except (Exception, DriverDied) as error:  # whatever ends the driver, it is begun anew
             self.checked()
             return error
         return None
+
+    def _new_driver(self) -> Any:
+        """Begin a new life of the driver; what the one before had open is gone with it."""
+        stage = self.stage
+        stage.disk.abandon(stage.disk.holder)
+        stage.disk.holder = _Life()
+        ledger = Ledger.open(self._url)
+        return self._owners.driver(self._run, ledger, stage.call, stage.now, stage.posts)
 
     def _see_clock(self, skew_s: float) -> None:
         """Let the book's owner hear how far the clock is from the reference."""
@@ -225,8 +229,8 @@ class Session:
             self.oracle.broken("I8", f"{fault} is refused: {error}")
 
     def _asked(self, request: Request) -> None:
-        with self.stage.calm():
-            self._owners.request(self.stage.ledger, self._run, request)
+        with self.stage.elsewhere() as ledger:
+            self._owners.request(ledger, self._run, request)
 
     def _sending(
         self, intent: Intent, price: Decimal, at: datetime, epoch: int | None
@@ -255,11 +259,15 @@ class Session:
 
     def _refuses(self) -> bool:
         try:
-            with self.stage.calm():
-                restore(self.stage.ledger, self._run)
+            with self.stage.elsewhere() as ledger:
+                restore(ledger, self._run)
         except Exception as error:  # judged by its words
             return "must" in str(error)
         return False
+
+
+class _Life:
+    """One process of the driver."""
 
 
 class _Log(logging.Handler):

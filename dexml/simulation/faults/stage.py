@@ -121,7 +121,6 @@ class Stage:
         self._owners, self._run_name, self._url, self._venue = owners, run, url, venue
         self._checked, self._sending, self._halt = checked, sending, halt
         self.disk: Disk
-        self.ledger: Ledger
         self.posts: dict[str, Post] = {}
         self.armed: list[Fault] = []
         self.struck_by: list[Fault] = []
@@ -133,9 +132,9 @@ class Stage:
         self._is_calm = 0
         self._has_struck = False
 
-    def open(self, disk: Disk, ledger: Ledger, parts: dict[str, Any]) -> None:
+    def open(self, disk: Disk, parts: dict[str, Any]) -> None:
         """Put the owners and the other parts at their posts."""
-        self.disk, self.ledger = disk, ledger
+        self.disk = disk
         self.posts = {name: Post(name, part) for name, part in parts.items()}
         for name in ("risk", "execution"):
             self.posts[name] = Post(name)
@@ -166,6 +165,16 @@ class Stage:
             yield
         finally:
             self._is_calm -= 1
+
+    @contextmanager
+    def elsewhere(self) -> Iterator[Ledger]:
+        """Open the ledger as another process does, in which nothing strikes."""
+        before, self.disk.holder = self.disk.holder, object()
+        try:
+            with self.calm(), Ledger.open(self._url) as ledger:
+                yield ledger
+        finally:
+            self.disk.holder = before
 
     def struck(self, point: str) -> None:
         """Strike here if a fault is armed for whoever is at work."""
@@ -279,8 +288,8 @@ class Stage:
         frame.usurped = True
         post = self.posts[frame.owner]
         self._renew(post, abandoned=False)
-        with self.calm():
-            epoch = self.ledger.acquire_epoch(frame.owner, "second holder")
+        with self.elsewhere() as ledger:
+            epoch = ledger.acquire_epoch(frame.owner, "second holder")
             self._run(post.instance, _Frame(owner=post.name, method="start", args=(epoch,)))
             again = _Frame(owner=post.name, method=frame.method, args=frame.args)
             with suppress(DexmlError):

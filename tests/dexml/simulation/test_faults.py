@@ -28,7 +28,7 @@ from dexml.simulation.faults import Fault
 from dexml.simulation.faults.kinds import DATA, STRIKES
 
 ROOT = Path(__file__).parents[3]
-HOURS = 420  # more than 500 faults in about half a minute; CI injects 5,000, see `.ci/run`
+HOURS = 252  # more than 300 faults in about a quarter of a minute; CI injects 5,000, see `.ci/run`
 
 
 def test_no_invariant_breaks_in_hours_full_of_faults(capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,9 +36,9 @@ def test_no_invariant_breaks_in_hours_full_of_faults(capsys: pytest.CaptureFixtu
     with capsys.disabled():
         print(f"\n{line(report)}")
     assert report.violations == []
-    assert report.n_injected >= 500
-    assert len(report.injected) >= 60
-    assert report.n_orders >= 100
+    assert report.n_injected >= 300
+    assert len(report.injected) >= 50
+    assert report.n_orders >= 50
 
 
 def test_the_same_seed_gives_the_same_bytes_in_another_process() -> None:
