@@ -38,6 +38,8 @@ class ActorSpec:
 
     Attributes
     ----------
+    max_pending_calls : int
+        Calls of one caller that may wait; a further one is refused at once instead of queued.
     beside : tuple of str
         Methods that answer while the others work.
     """
@@ -45,6 +47,7 @@ class ActorSpec:
     num_cpus: float = 0
     max_restarts: int = -1
     max_task_retries: int = 0
+    max_pending_calls: int = 100
     beside: tuple[str, ...] = ()
 
     def remote(self, cls: type, **named: Any) -> Any:

@@ -17,7 +17,7 @@ from ray.exceptions import GetTimeoutError, RayActorError
 from actors import runtime
 from dexml.cycle import Timing, exact, live_through, run_bar
 from dexml.domain import Intent
-from dexml.errors import ActorNotReady, EnvironmentRefused
+from dexml.errors import ActorNotReady, EnvironmentRefused, LedgerAway
 from dexml.events import (
     Command,
     Event,
@@ -102,7 +102,7 @@ class Supervisor:
         while True:
             try:
                 return self._call(member.handle, method, *args, timeout_s=timeout_s)
-            except (RayActorError, GetTimeoutError, ActorNotReady) as error:
+            except (RayActorError, GetTimeoutError, ActorNotReady, LedgerAway) as error:
                 if self._now() > deadline:
                     raise _gone(name, error) from error
                 self._begin(member)
@@ -228,7 +228,7 @@ class Supervisor:
                 epoch = self._ledger.acquire_epoch(member.name, f"supervisor of {self._run}")
                 self._call(member.handle, "start", epoch, *member.begin(), timeout_s=30)
                 return
-            except (RayActorError, GetTimeoutError) as error:
+            except (RayActorError, GetTimeoutError, LedgerAway) as error:
                 if self._now() > deadline:
                     raise _gone(member.name, error) from error
                 time.sleep(0.1)

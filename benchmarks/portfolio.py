@@ -31,10 +31,11 @@ from dexml.risk.tail import Tail, tail_risk
 from dexml.risk.tail_methods import cornish_fisher_tail, garch_tail, historical_tail
 from dexml.risk.trips import TripLimits, Vitals, tripped
 from dexml.risk.turnover import rebalanced
+from dexml.state import KernelConfig
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 HOURS = 24
-KERNEL_WINDOW, LONG_WINDOW = 240, 2_000
+KERNEL_WINDOW, LONG_WINDOW = KernelConfig().window_bars, 2_000
 REFIT_DAYS, N_CLOSES = 30, 20
 
 

@@ -11,6 +11,7 @@ from dexml.domain import Mode
 from dexml.errors import ConfigError
 from dexml.events import (
     Action,
+    Alert,
     BarsClosed,
     Command,
     Decision,
@@ -39,7 +40,24 @@ def hear_close(state: State, event: BarsClosed) -> tuple[State, list[Command]]:
     mark = _valued(state, whole, event.at)
     found, more = prospects(replace(state, mark=mark), event, whole)
     state, decided = _decide_all(replace(state, mark=mark), found, whole)
-    return state, [*alerts, *more, mark, *decided]
+    state, left = _leave_the_silent(state, event.at)
+    return state, [*alerts, *more, mark, *decided, *left]
+
+
+def _leave_the_silent(state: State, at: datetime) -> tuple[State, list[Command]]:
+    """Sell what is held and has had no bar for long, delisted or not: tried once each such time."""
+    commands: list[Command] = []
+    for book in state.books:
+        if book.position is None or book.bar is None:
+            continue
+        n_silent = (at - book.bar.closed_at) // state.config.timeframe.step
+        if n_silent == 0 or n_silent % state.config.exits.max_silent_bars:
+            continue
+        text = f"{book.instrument} has had no bar for {n_silent} bars: it is sold at what is paid."
+        alert = Alert(at=at, severity="critical", subject=book.instrument, text=text)
+        state, trades = sell_all(state, book, book.bar.close, at, Reason.DATA)
+        commands += [alert, *trades]
+    return state, commands
 
 
 def _valued(state: State, whole: Assessment, at: datetime) -> EquityMarked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import reduce
 
 from dexml.costs import MONEY
 from dexml.domain import Intent, Side
@@ -72,4 +73,6 @@ def room(before: State, after: State) -> Room | None:
     opened = [one for one in after.open_intents if one.intent_id not in known]
     if not any(intent.side is Side.BUY for intent in opened):
         return None
-    return Room(cash=after.cash)
+    held = reduce(MONEY.add, (abs(book.value) for book in after.books), Decimal(0))
+    gross = after.config.orders.gross_notional
+    return Room(cash=after.cash, exposure=MONEY.subtract(gross, held))

@@ -30,7 +30,7 @@ class KernelConfig:
     Attributes
     ----------
     window_bars : int
-        Returns remembered for each instrument; 30 days of them show the tail of days themselves.
+        Returns remembered for each instrument, for its tail and the covariance.
     warm_up_bars : int
         Bars an instrument must have shown before it is entered.
     """

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,10 @@ class Server:
 def postgres() -> Iterator[Server]:
     """A private PostgreSQL server; in CI its absence is a failure, not a skip."""
     binaries = _binaries()
-    if binaries is None:
-        lacking = "PostgreSQL is not installed: apt-get install postgresql"
+    if binaries is None or find_spec("psycopg") is None:
+        lacking = (
+            "PostgreSQL or its driver: apt-get install postgresql, pip install psycopg[binary]"
+        )
         if os.environ.get("DEXML_REQUIRE_COMPONENTS"):
             pytest.fail(lacking)
         pytest.skip(lacking)

@@ -25,10 +25,8 @@ from dexml.errors import ConfigError, DexmlError, EnvironmentRefused, LedgerAway
 
 __all__ = ["Database"]
 
-# A stall of the disk is not a failure yet, but an owner must answer before its caller gives up.
-BUSY_TIMEOUT_S = 5.0
-# A server may go away at any time: every wait for it is bounded.
-CONNECT_S, STATEMENT_MS, LOCK_MS, IDLE_MS, POOL_SIZE = 2, 2_000, 500, 5_000, 5
+# For other processes of this machine on the same file: a stall of the disk is not a failure yet.
+BUSY_TIMEOUT_S = 10.0
 
 
 class Database:
@@ -57,9 +55,7 @@ class Database:
         """Open a transaction that sees one consistent state."""
         with self._translated(), self._engine.connect() as connection:
             if connection.dialect.name == "postgresql":
-                connection.execution_options(
-                    isolation_level="REPEATABLE READ", postgresql_readonly=True
-                )
+                connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 yield connection
 
@@ -85,14 +81,9 @@ class Database:
 
     def _make_server_engine(self) -> Engine:
         try:
-            return create_engine(
-                self._url,
-                connect_args=_bounds(self._url),
-                pool_pre_ping=True,
-                pool_size=POOL_SIZE,
-                max_overflow=0,
-                pool_timeout=CONNECT_S,
-            )
+            from dexml.ledger.server import connect_engine  # its driver loads a C library
+
+            return connect_engine(self._url)
         except ModuleNotFoundError as error:
             raise ConfigError(
                 f"database_url {self.name}",
@@ -135,25 +126,6 @@ def _checked_url(url: str) -> URL:
     return parsed
 
 
-def _bounds(url: URL) -> dict[str, Any]:
-    if url.drivername != "postgresql+psycopg":
-        return {}
-    limits = {
-        "statement_timeout": STATEMENT_MS,
-        "lock_timeout": LOCK_MS,
-        # an owner that was stopped in the middle must not keep its stream locked for ever
-        "idle_in_transaction_session_timeout": IDLE_MS,
-    }
-    return {
-        "connect_timeout": CONNECT_S,
-        "tcp_user_timeout": STATEMENT_MS,
-        "keepalives_idle": 1,
-        "keepalives_interval": 1,
-        "keepalives_count": 2,
-        "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
-    }
-
-
 def _prepare_folder(url: URL) -> None:
     if url.database in (None, "", ":memory:"):
         raise ConfigError(
@@ -193,6 +165,7 @@ _KNOWN = (
     ("No space left", EnvironmentRefused, "must have room", "Free disk space and start again."),
     ("readonly", EnvironmentRefused, "must be writable", "Check the file's owner and mode."),
     ("read-only", EnvironmentRefused, "must be writable", "Connect to the primary server."),
+    ("read-write mode", EnvironmentRefused, "must be writable", "Connect to the primary server."),
     ("unable to open", EnvironmentRefused, "must be writable", "Check the folder and its mode."),
     ("locked", LedgerAway, *_BUSY),
     ("lock timeout", LedgerAway, *_BUSY),

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 from dexml.errors import LedgerError
 from dexml.ledger.database import Database
 
-__all__ = ["NEWEST", "migrate", "revision"]
+__all__ = ["NEWEST", "migrate", "revision", "upgrade"]
 
 NEWEST = "0004"
 
@@ -35,7 +35,7 @@ def migrate(database: Database) -> None:
         if revision(connection) == NEWEST:
             return
     with database.writing() as connection:
-        _wait_for_others(connection)
+        _keep_others_out(connection)
         found = revision(connection)
         if found is not None and found > NEWEST:
             raise LedgerError(
@@ -45,18 +45,18 @@ def migrate(database: Database) -> None:
                 "A newer dexml wrote it: upgrade this one.",
             )
         if found != NEWEST:
-            _upgrade(connection)
+            upgrade(connection, NEWEST)
 
 
-def _wait_for_others(connection: Connection) -> None:
+def _keep_others_out(connection: Connection) -> None:
     # SQLite has let in one writer only; elsewhere two could make the same tables
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SET LOCAL statement_timeout = '60s'"))
-        connection.execute(text("SET LOCAL lock_timeout = '60s'"))
+        connection.execute(text("SET LOCAL lock_timeout = '2s'"))
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('dexml.migrate'))"))
 
 
-def _upgrade(connection: Connection) -> None:
+def upgrade(connection: Connection, to: str) -> None:
+    """Run the scripts up to a revision on a connection that holds the write lock."""
     from alembic import command  # 0.2 s that a migrated database does not pay
     from alembic.config import Config
 
@@ -64,4 +64,4 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)

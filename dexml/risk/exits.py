@@ -26,14 +26,17 @@ class ExitConfig:
         Distance of the take profit, in stop distances when win = loss.
     max_holding_bars : int
         A position older than this is closed.
+    max_silent_bars : int
+        A position whose instrument has had no bar for so long is closed.
     """
 
     stop_atr: float = 2.0
     take_profit_ratio: float = 2.0
     max_holding_bars: int = 72
+    max_silent_bars: int = 24
 
     def __post_init__(self) -> None:
-        for name in ("stop_atr", "take_profit_ratio", "max_holding_bars"):
+        for name in self.__slots__:
             if not getattr(self, name) > 0:
                 raise ConfigError(
                     f"exits.{name}", "must be positive", getattr(self, name), "2 is usual."

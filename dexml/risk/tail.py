@@ -15,7 +15,7 @@ from dexml.risk.recurrence import Floats, filtered
 
 __all__ = ["LONG_DAYS", "Tail", "day_sums", "empirical_tail", "finite_returns", "tail_risk"]
 
-LONG_DAYS = 30  # a window of so many days shows the tail of days themselves
+LONG_DAYS = 60  # a window of so many days shows the tail of days themselves; 32 were too few
 _LEAST = 20
 
 
@@ -55,7 +55,7 @@ def tail_risk(
     Notes
     -----
     Each move is divided by the volatility known just before it; the quantile of these
-    standardised moves times the volatility known now is the VaR. From 30 days on the moves are
+    standardised moves times the volatility known now is the VaR. From 60 days on the moves are
     those of a whole day, begun at every bar. A shorter window has too few days, so its moves are
     bars, carried to the day by the square root of time. Bars have fatter tails than days, and
     so their 5% quantile lies nearer to the middle, in standard deviations, than a day's: taken as

@@ -34,7 +34,7 @@ def historical_tail(
     Raises
     ------
     DataError
-        If the window is shorter than 30 days or not finite.
+        If the window is shorter than 60 days or not finite.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def garch_tail(
     Raises
     ------
     DataError
-        If the window is shorter than 30 days, not finite, or cannot be fitted.
+        If the window is shorter than 60 days, not finite, or cannot be fitted.
 
     References
     ----------
@@ -91,7 +91,7 @@ def cornish_fisher_tail(
     Raises
     ------
     DataError
-        If the window is shorter than 30 days, not finite, or its skewness and kurtosis are those
+        If the window is shorter than 60 days, not finite, or its skewness and kurtosis are those
         of no Cornish-Fisher distribution.
 
     References

@@ -18,6 +18,7 @@ from dexml.cli_options import guard_ray
 guard_ray()
 import ray
 from aiohttp import web
+from ray.exceptions import PendingCallsLimitExceeded
 from actors import cluster, runtime
 from actors.feed import FeedActor
 from actors.sandbox import sandbox
@@ -46,13 +47,20 @@ with sandbox() as folder, servers:
     print("polled", runtime.is_ready(polled))
     held.set()
     print("failed", *runtime.result(polled, timeout_s=60).failed)
+    try:
+        for waiting in range(200):
+            actor.poll.remote()
+    except PendingCallsLimitExceeded:
+        print("mailbox", waiting)
     ray.shutdown()
 """
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_feed_tells_its_health_while_it_works(tmp_path: Path) -> None:
+def test_a_feed_tells_its_health_while_it_works_and_refuses_what_it_could_not_do_soon(
+    tmp_path: Path,
+) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", SCENE, str(tmp_path / "store")],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -63,4 +71,4 @@ def test_a_feed_tells_its_health_while_it_works(tmp_path: Path) -> None:
     )
     assert ended.returncode == 0, ended.stderr
     said = ["asked True", "epoch 1", "epoch 1", "polled False", "failed BTC/USDT"]
-    assert ended.stdout.splitlines() == said
+    assert ended.stdout.splitlines() == [*said, "mailbox 100"]

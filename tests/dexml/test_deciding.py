@@ -255,3 +255,34 @@ def test_a_position_is_no_larger_than_its_share_of_the_pool() -> None:
     _, commands = step(warmed(config, cash=100_000), close_of(NOW, {BTC: 0.8}))
     assert orders(commands)[BTC].amount_in == 2_000
     assert decisions(commands)[BTC].target_weight == pytest.approx(0.02)
+
+
+def test_what_is_held_and_silent_for_a_day_is_sold_and_tried_again_the_next() -> None:
+    state, sold = holding(warmed(KernelConfig()), BTC, 0.1), []
+    for hour in range(NOW, NOW + 60):
+        full = close_of(hour, {})
+        rest = tuple(bar for bar in full.bars if bar.instrument != BTC)
+        state, commands = step(state, replace(full, bars=rest))
+        for intent in orders(commands).values():
+            sold.append((hour - NOW + 1, intent.instrument, intent.reason))
+            failed = OrderFailed(at=full.at, intent_id=intent.intent_id, reason="no price")
+            state, _ = step(state, failed)
+    assert sold == [(24, BTC, "data"), (48, BTC, "data")]
+    assert state.mode is Mode.ACTIVE
+    book = state.book(BTC)
+    assert book is not None
+    assert book.returns[-60:] == (None,) * 60
+
+
+@pytest.mark.parametrize("n_silent", [1, 30])
+def test_an_outage_of_what_is_held_never_makes_the_book_look_safer(n_silent: int) -> None:
+    state = holding(warmed(KernelConfig()), BTC, 0.2)
+    state, _ = step(state, close_of(NOW, {}))
+    assert state.mark is not None
+    before = state.mark.value_at_risk
+    for hour in range(NOW + 1, NOW + 1 + n_silent):
+        calm = close_of(hour, {}, close=price(NOW))  # its peers do not move at all
+        rest = tuple(bar for bar in calm.bars if bar.instrument != BTC)
+        state, _ = step(state, replace(calm, bars=rest))
+    assert state.mark is not None
+    assert state.mark.value_at_risk >= before > 0

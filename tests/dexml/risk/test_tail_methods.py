@@ -129,9 +129,9 @@ def test_a_window_that_does_not_move_has_the_tail_of_its_drift() -> None:
 
 
 @pytest.mark.parametrize("method", [historical_tail, garch_tail, cornish_fisher_tail])
-def test_a_window_of_less_than_30_days_is_refused(method: object) -> None:
-    with pytest.raises(DataError, match=r"must be at least 30 days \(720 bars\), was 719 bars"):
-        method(np.zeros(719), 24)  # type: ignore[operator]
+def test_a_window_of_less_than_60_days_is_refused(method: object) -> None:
+    with pytest.raises(DataError, match=r"must be at least 60 days \(1440 bars\), was 1439 bars"):
+        method(np.zeros(1_439), 24)  # type: ignore[operator]
 
 
 def test_a_drift_moves_both_ends_of_a_cornish_fisher_tail_alike() -> None:
