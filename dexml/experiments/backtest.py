@@ -8,7 +8,6 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from math import sqrt
 
 import numpy as np
 import pandas as pd
@@ -34,6 +33,7 @@ from dexml.models.suite import ENSEMBLE, signal_of
 from dexml.records import encode
 from dexml.state import KernelConfig, State
 from dexml.system import initial_state, step
+from dexml.validation.performance import max_drawdown, sharpe_ratio, win_rate
 
 __all__ = ["BacktestReport", "LocalHost", "backtest"]
 
@@ -240,14 +240,11 @@ def _report(
 def _metrics(equity: pd.Series, start: float, config: KernelConfig) -> dict[str, float]:
     values = np.concatenate([[start], equity.to_numpy(dtype=np.float64)])
     returns = values[1:] / values[:-1] - 1
-    deviation = float(returns.std(ddof=1)) if len(returns) > 1 else 0.0
-    yearly = sqrt(config.bars_per_day * 365)
-    moved = returns[returns != 0]
     return {
         "total_return": float(values[-1] / start - 1),
-        "sharpe_ratio": float(returns.mean()) / deviation * yearly if deviation > 0 else 0.0,
-        "max_drawdown": float((1 - values / np.maximum.accumulate(values)).max()),
-        "win_rate": float((moved > 0).mean()) if len(moved) else 0.0,
+        "sharpe_ratio": sharpe_ratio(returns, config.bars_per_day * 365),
+        "max_drawdown": max_drawdown(values),
+        "win_rate": win_rate(returns),
     }
 
 

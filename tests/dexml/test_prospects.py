@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -10,6 +11,7 @@ import pytest
 
 from dexml.assessment import assess, part_limits
 from dexml.domain import Bar, Signal
+from dexml.errors import DataError
 from dexml.events import Action, Alert, BarsClosed, Command, Decision, EquityMarked, Reason, Trade
 from dexml.risk.limits import LimitConfig
 from dexml.risk.orders import OrderLimits
@@ -146,3 +148,44 @@ def test_the_mark_holds_what_the_score_was_made_of() -> None:
     score, shown = parts_shown(dict(mark.measured), part_limits(FREE))
     assert score == mark.risk_score == assess(state).score
     assert {one.name for one in shown} == set(dict(mark.measured))
+
+
+def test_a_single_coin_is_a_portfolio_beside_cash() -> None:
+    table = closes()
+    state = initial_state("run", KernelConfig(), NAMES[:1], Decimal(10_000))
+    state = warm_up(state, [bars(hour, table[hour], NAMES[:1]) for hour in range(N_WARM)])
+    got, _ = decided(state, table, {NAMES[0]: 0.9}, seen=NAMES[:1])
+    assert 0 < got[NAMES[0]].portfolio_weight <= KernelConfig().limits.weight
+    assert got[NAMES[0]].action is Action.ENTER
+
+
+def test_all_cash_if_nothing_is_expected_to_gain() -> None:
+    table = closes()
+    got, commands = decided(warmed(FREE, table), table, dict.fromkeys(NAMES, 0.4))
+    assert {one.portfolio_weight for one in got.values()} == {0.0}
+    assert not [one for one in commands if isinstance(one, Trade | Alert)]
+
+
+@pytest.mark.parametrize("cash", ["0", "-5"])
+def test_a_book_worth_nothing_buys_nothing_and_still_decides(cash: str) -> None:
+    table = closes()
+    state = replace(warmed(FREE, table), cash=Decimal(cash))
+    got, commands = decided(state, table, dict.fromkeys(NAMES, 0.9))
+    assert len(got) == len(NAMES)
+    assert not [one for one in commands if isinstance(one, Trade)]
+
+
+def test_a_matrix_that_cannot_be_inverted_is_an_alert_and_no_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise DataError("scaled portfolio", "must keep its VaR", 0.2, "Give a VaR that scales.")
+
+    table = closes()
+    state = warmed(FREE, table)
+    monkeypatch.setattr("dexml.prospects.max_sharpe", fails)
+    got, commands = decided(state, table, dict.fromkeys(NAMES, 0.9))
+    assert {one.reason for one in got.values()} == {Reason.PORTFOLIO}
+    (alert,) = [one for one in commands if isinstance(one, Alert)]
+    assert (alert.severity, alert.subject) == ("warning", "portfolio")
+    assert "scaled portfolio must keep its VaR" in alert.text
