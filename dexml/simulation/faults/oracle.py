@@ -137,6 +137,10 @@ class Oracle:
         for text in self.rules.at_the_venue(intent, price, self._venue):
             self.broken("I3", f"{name} {text}")
 
+    def has_work(self) -> bool:
+        """Say whether an intent waits to be carried out."""
+        return self._one("SELECT 1 FROM outbox WHERE status = 'waiting' LIMIT 1") is not None
+
     def settle(self, state: State) -> None:
         """Judge a run that has had time to recover; `state` is what its owner would restore."""
         self.check()

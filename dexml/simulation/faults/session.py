@@ -73,6 +73,7 @@ class Session:
             self.checked,
             self._sending,
             lambda: self._person(Fault.HALT),
+            self.oracle.has_work,
         )
         self._plan = Plan(random.Random(f"{seed}:plan"), feed.names, only)
         self._rng = random.Random(f"{seed}:hands")

@@ -69,6 +69,7 @@ class _Frame:
     method: str = ""
     args: tuple[Any, ...] = ()
     usurped: bool = False
+    idle: bool = False
 
     @property
     def hears(self) -> str:
@@ -97,6 +98,8 @@ class Stage:
         Told of each order before it leaves.
     halt : callable
         Lets a person halt the run.
+    has_work : callable
+        Says whether intents wait for the owner of the account.
 
     Attributes
     ----------
@@ -117,9 +120,11 @@ class Stage:
         checked: Callable[[], None],
         sending: Callable[[Intent, Decimal, datetime, int | None], None],
         halt: Callable[[], None],
+        has_work: Callable[[], bool],
     ) -> None:
         self._owners, self._run_name, self._url, self._venue = owners, run, url, venue
         self._checked, self._sending, self._halt = checked, sending, halt
+        self._has_work = has_work
         self.disk: Disk
         self.posts: dict[str, Post] = {}
         self.armed: list[Fault] = []
@@ -195,7 +200,8 @@ class Stage:
                 self._usurp(frame)
 
     def _called(self, post: Post, method: str, args: tuple[Any, ...]) -> Any:
-        frame = _Frame(owner=post.name, method=method, args=args)
+        idle = method == "work" and not self._has_work()
+        frame = _Frame(owner=post.name, method=method, args=args, idle=idle)
         before = self._due(frame, "call")
         if before is not None:
             self._not_delivered(before, post, frame)
@@ -309,6 +315,8 @@ def _fits(strike: Strike, frame: _Frame, point: str) -> bool:
     if strike.point != point or strike.owner not in ("", frame.owner):
         return False
     if frame.owner in ("risk", "execution") and frame.method not in ("handle", "work", "give_up"):
+        return False
+    if frame.idle and strike.owner == "execution":  # it is struck while it has something to do
         return False
     if strike.act == "usurp" and frame.method == "give_up":
         return False
