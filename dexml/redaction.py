@@ -7,7 +7,9 @@ import re
 __all__ = ["redacted"]
 
 _NAMES = r"api[_-]?key|apikey|key|token|secret|password|passwd|signature|access[_-]?key"
-_NAMED = re.compile(rf"(?i)\b((?:[\w-]*[_-])?(?:{_NAMES}))(['\"]?\s*[=:]\s*['\"]?)([^\s&'\",;)}}\]]+)")
+_NAMED = re.compile(
+    rf"(?i)\b((?:[\w-]*[_-])?(?:{_NAMES}))(['\"]?\s*[=:]\s*['\"]?)([^\s&'\",;)}}\]]+)"
+)
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+")
 _LOGIN = re.compile(r"(//)[^/\s:@]+:[^/\s@]+@")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -318,5 +319,5 @@ def test_no_sequence_breaks_a_limit() -> None:
 def test_ten_thousand_sequences_break_no_limit(capsys: pytest.CaptureFixture[str]) -> None:
     n_lived = live(10_000)
     with capsys.disabled():
-        print(f"\n{n_lived:,} sequences of 30 steps, no limit broken")
+        sys.stdout.write(f"\n{n_lived:,} sequences of 30 steps, no limit broken\n")
     assert n_lived >= 10_000

@@ -51,7 +51,7 @@ class Disk:
             self._close(holder)
 
     def abandon(self, holder: object) -> None:
-        """Close what a dead process had open, as its machine does: what was not committed is gone."""
+        """Close what a dead process had open, as its machine does: nothing uncommitted stays."""
         self._close(holder)
 
     def opened(self, connection: _Watched) -> None:

@@ -128,7 +128,9 @@ class Feed:
         unwell = {
             name: health.reason
             for name, series in sorted(self._series.items())
-            if (health := health_at(_recent(series.bars(), at), at, self._refused[name])).quarantined
+            if (
+                health := health_at(_recent(series.bars(), at), at, self._refused[name])
+            ).quarantined
         }
         return Forecasts(
             bars=tuple(bars),

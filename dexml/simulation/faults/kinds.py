@@ -134,7 +134,9 @@ class Strike:
 
 
 def _strikes() -> dict[Fault, Strike]:
-    def strike(owner: str, point: Point, act: Act, hears: Literal["market", "outcome", ""] = "") -> Strike:
+    def strike(
+        owner: str, point: Point, act: Act, hears: Literal["market", "outcome", ""] = ""
+    ) -> Strike:
         return Strike(owner=owner, point=point, act=act, hears=hears)
 
     risk, execution, driver = "risk", "execution", "supervisor"

@@ -80,9 +80,7 @@ def _live(
         price = row.close
 
 
-def _hour(
-    rng: random.Random, market: Market, hour: int, price: float, calm: Counter[str]
-) -> Row:
+def _hour(rng: random.Random, market: Market, hour: int, price: float, calm: Counter[str]) -> Row:
     opened_s = market.start_s + hour * HOUR_S
     calm["flat"] -= 1
     if rng.random() < _PAUSE:

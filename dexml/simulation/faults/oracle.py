@@ -15,14 +15,13 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from dexml.data.feeds.hearing import Row
 from dexml.domain import Fill, Intent, Side
-from dexml.errors import LedgerError
 from dexml.ledger.chain import GENESIS, link
 from dexml.ledger.tables import CHAIN_COLUMNS, JOURNALS
 from dexml.simulation.faults.books import Books
@@ -165,7 +164,7 @@ class Oracle:
             self.broken("I5", f"{table} row {row[0]} was never closed")
 
     def _new_rows(self, table: str) -> list[dict[str, Any]]:
-        query = f"SELECT rowid AS place, * FROM {table} WHERE rowid > ? ORDER BY rowid"  # noqa: S608
+        query = f"SELECT rowid AS place, * FROM {table} WHERE rowid > ? ORDER BY rowid"
         rows = [dict(row) for row in self._file.execute(query, (self._read_to[table],))]
         for row in rows:
             self._read_to[table] = row.pop("place")
@@ -281,5 +280,3 @@ def _same(row: Mapping[str, Any], placed: Placed) -> bool:
         return False
     amounts = all(Decimal(row[name]) == getattr(fill, name) for name in ("base", "quote", "gas"))
     return amounts and (row["instrument"], row["side"]) == (fill.instrument, str(fill.side))
-
-

@@ -25,8 +25,9 @@ from dexml.simulation.faults.disk import Disk
 from dexml.simulation.faults.feed import Feed
 from dexml.simulation.faults.kinds import FEED, Fault
 from dexml.simulation.faults.oracle import Oracle
+from dexml.simulation.faults.owners import SECRET, DriverDied, Owners
 from dexml.simulation.faults.plan import Plan
-from dexml.simulation.faults.stage import SECRET, DriverDied, Owners, Stage
+from dexml.simulation.faults.stage import Stage
 from dexml.simulation.faults.venue import Venue
 from dexml.state import KernelConfig
 from dexml.system import initial_state, warm_up
@@ -98,7 +99,7 @@ class Session:
         found = hashlib.sha256()
         with sqlite3.connect(f"file:{self._path}?mode=ro", uri=True) as file:
             for table in metadata.sorted_tables:
-                for row in file.execute(f"SELECT * FROM {table.name} ORDER BY rowid"):  # noqa: S608
+                for row in file.execute(f"SELECT * FROM {table.name} ORDER BY rowid"):
                     found.update(repr(row).encode())
         for placed in self.venue.placed.values():
             found.update(repr(placed).encode())
@@ -233,9 +234,7 @@ class Session:
         with self.stage.elsewhere() as ledger:
             self._owners.request(ledger, self._run, request)
 
-    def _sending(
-        self, intent: Intent, price: Decimal, at: datetime, epoch: int | None
-    ) -> None:
+    def _sending(self, intent: Intent, price: Decimal, at: datetime, epoch: int | None) -> None:
         self.oracle.sending(intent, price, at, epoch)
 
     def _tamper(self, fault: Fault) -> None:
@@ -250,7 +249,7 @@ class Session:
             if not rows:
                 return
             place, text = rows[-1] if fault is Fault.SNAPSHOT_CHANGED else self._rng.choice(rows)
-            change = f"UPDATE {table} SET {column} = ? WHERE rowid = ?"  # noqa: S608
+            change = f"UPDATE {table} SET {column} = ? WHERE rowid = ?"
             file.execute(change, (text.replace("0", "1", 1), place))
             noticed = self._refuses()
             file.execute(change, (text, place))
@@ -292,4 +291,3 @@ class _Log(logging.Handler):
         for logger in self._loggers:
             logger.removeHandler(self)
             logger.propagate = True
-

@@ -1,4 +1,4 @@
-"""How an exchange's answer goes wrong: rows as they come over the wire, and what is done to them."""
+"""How an exchange's answer goes wrong: rows from the wire, and what is done to them."""
 
 from __future__ import annotations
 

@@ -8,59 +8,20 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 from dexml.domain import Intent
 from dexml.errors import DexmlError
-from dexml.events import Request
-from dexml.execution.broker import Broker
 from dexml.ledger import Ledger
 from dexml.simulation.faults.disk import Disk
 from dexml.simulation.faults.kinds import STRIKES, Fault, Strike
+from dexml.simulation.faults.owners import SECRET, Died, DriverDied, Owners, Post
 from dexml.simulation.faults.venue import Connection, Venue
 
-__all__ = ["SECRET", "Died", "DriverDied", "Owners", "Post", "Stage"]
+__all__ = ["Stage"]
 
-SECRET = "c4n4ry-0f-4-s3cr3t"  # stands in what outsiders say, and may stand in no record
 _DELIVERY_S = 0.02
 _LONG_S = 120.0
-
-
-class Died(BaseException):
-    """The process of an owner ended here and now."""
-
-
-class DriverDied(BaseException):
-    """The process that drives the loop ended here and now."""
-
-
-class Owners(Protocol):
-    """The owners of the product, and its words for what can become of a call."""
-
-    def risk(self, run: str, url: str) -> Any: ...
-    def execution(self, run: str, url: str, broker: Broker) -> Any: ...
-    def driver(
-        self,
-        run: str,
-        ledger: Ledger,
-        call: Callable[..., Any],
-        now: Callable[[], float],
-        posts: dict[str, Post],
-    ) -> Any:
-        """Return what has `cycle(closed_at)`, its members started."""
-        ...
-
-    def request(self, ledger: Ledger, run: str, request: Request) -> None: ...
-    def silent(self) -> Exception: ...
-    def dead(self) -> Exception: ...
-
-
-@dataclass(slots=True, eq=False)
-class Post:
-    """A name under which an owner is found, and its life of now."""
-
-    name: str
-    instance: Any = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The market year: one market, a run for each week of it, one judge for each run."""
+"""The market year: one market, a run for every few days of it, one judge for each run."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from dexml.simulation.faults.feed import Feed
 from dexml.simulation.faults.kinds import Fault
 from dexml.simulation.faults.market import draw_market
 from dexml.simulation.faults.oracle import Violation
+from dexml.simulation.faults.owners import Owners
 from dexml.simulation.faults.session import Session
-from dexml.simulation.faults.stage import Owners
 from dexml.state import KernelConfig
 
 __all__ = ["INSTRUMENTS", "Report", "live_year"]
@@ -76,7 +76,7 @@ def live_year(
     owners : Owners
         The owners of book and account, and the loop that drives them.
     folder : Path
-        Where the ledgers of the weeks are; empty.
+        Where the ledgers of the runs are; empty.
     config : KernelConfig, optional
         What may change a decision; the limits in it are those that the oracle holds it to.
     only : sequence of Fault
