@@ -72,7 +72,7 @@ class ExecutionActor:
         epoch = self._require_ready()
         for row in self._ledger.outbox(self._run):
             intent = _INTENT.validate_json(row.intent)
-            price = intent.reference_price if prices is None else prices.get(intent.instrument)
+            price = _price(intent, prices, at)
             self._ledger.require_epoch(STREAM, epoch)  # right before what cannot be undone
             outcome = self._outcome(intent, price, at)
             if outcome is not None:
@@ -130,6 +130,13 @@ class ExecutionActor:
         record = json.loads(encode(event))
         kind: Literal["fill", "failed"] = "failed" if failed else "fill"
         self._ledger.commit_fill(STREAM, epoch, self._run, intent_id, record, kind)
+
+
+def _price(intent: Intent, prices: Mapping[str, Decimal] | None, at: datetime) -> Decimal | None:
+    if prices is not None:
+        return prices.get(intent.instrument)
+    # what was decided long ago was decided at a price that the market has left
+    return intent.reference_price if at - intent.decided_at <= EXPIRES else None
 
 
 def _intent_of(outcome: Filled | OrderFailed) -> str:

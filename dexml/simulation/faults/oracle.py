@@ -265,6 +265,8 @@ class Oracle:
         if not versions:
             return
         lowest, highest = min(row.low for row in versions), max(row.high for row in versions)
+        if intent.reason == "take_profit":  # it rested at its level, which a gap may leave behind
+            lowest = 0.0
         if not lowest * 0.95 <= float(price) <= highest * 1.05:
             self.broken("I4", f"{name} meets {price}, the market was at {lowest} to {highest}")
 

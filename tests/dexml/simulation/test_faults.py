@@ -43,6 +43,17 @@ def test_no_invariant_breaks_in_hours_full_of_faults(capsys: pytest.CaptureFixtu
     assert report.n_orders >= 100
 
 
+@pytest.mark.soak
+def test_no_invariant_breaks_in_a_market_year_of_one_seed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report = live(0, 8_760)
+    with capsys.disabled():
+        sys.stdout.write(f"\n{line(report)}\n")
+    assert report.violations == []
+    assert report.n_injected >= 5_000
+
+
 def test_the_same_seed_gives_the_same_bytes_in_another_process() -> None:
     again = "from benchmarks.faults import live; print(live(5, 84).digest)"
     env = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT)}
