@@ -40,7 +40,7 @@ class RiskActor:
         self._epoch: int | None = None
         self._ledger: Ledger
         self._state: State
-        self._n_heard = self._since_snapshot = 0
+        self._n_heard = 0
 
     def health(self) -> dict[str, Any]:
         """Say whether the actor is started; answers at any time."""
@@ -62,7 +62,6 @@ class RiskActor:
         self._n_heard = self._ledger.n_events(self._run)
         self._state = restore(self._ledger, self._run)
         self._require_reserved()
-        self._since_snapshot = 0
         self._epoch = epoch
 
     def handle(self, event: Event) -> list[Command]:
@@ -105,8 +104,8 @@ class RiskActor:
         return commands
 
     def _commit(self, epoch: int, event: Event, commands: list[Command], state: State) -> None:
-        self._since_snapshot += 1
-        due = self._since_snapshot >= SNAPSHOT_EVERY
+        # counted over all lives: an owner that dies often must not replay ever more
+        due = (self._n_heard + 1) % SNAPSHOT_EVERY == 0
         self._ledger.commit_event(
             STREAM,
             epoch,
@@ -118,8 +117,6 @@ class RiskActor:
             encode(state) if due else None,
             after=self._n_heard,
         )
-        if due:
-            self._since_snapshot = 0
 
     def _require_reserved(self) -> None:
         open_intents = reserved(self._state)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from math import inf
+from traceback import format_exc
 from typing import Any
 
 from ray.exceptions import GetTimeoutError, RayActorError
@@ -17,10 +18,19 @@ from actors import runtime
 from dexml.cycle import Timing, exact, live_through, run_bar
 from dexml.domain import Intent
 from dexml.errors import ActorNotReady, EnvironmentRefused, LedgerAway
-from dexml.events import Command, Event, Filled, HealthChanged, OrderFailed, PartChanged
+from dexml.events import (
+    Command,
+    Event,
+    Filled,
+    HealthChanged,
+    OrderFailed,
+    PartChanged,
+    event_order,
+)
 from dexml.experiments.replay import restore
 from dexml.ledger import Ledger
 from dexml.records import decode_event
+from dexml.redaction import redacted
 
 __all__ = ["Member", "Supervisor"]
 
@@ -103,6 +113,7 @@ class Supervisor:
         Without forecasts nothing is decided.
         """
         prices = self._poll(closed_at)
+        self._settle(closed_at, prices)
         self._hear_requests(closed_at, prices)
         forecasts = self._spare(closed_at, "forecast", "forecast", closed_at, timeout_s=30)
         if forecasts is None:
@@ -120,6 +131,12 @@ class Supervisor:
                     self._begin(member)
             except EnvironmentRefused as error:
                 _LOG.warning("%s does not come back", member.name, exc_info=error)
+
+    def _settle(self, closed_at: datetime, prices: Mapping[str, float]) -> None:
+        """Bring to its end what an earlier cycle or life left open, before anything is decided."""
+        host, at = _LiveHost(self), closed_at + timedelta(seconds=self.timing.latency_s)
+        for outcome in sorted(host.execute((), exact(prices), at), key=event_order):
+            host.decide(outcome)
 
     def _hear_requests(self, closed_at: datetime, prices: Mapping[str, float]) -> None:
         """Let the kernel hear what people asked since the last bar, before it decides."""
@@ -155,7 +172,7 @@ class Supervisor:
                 self._begin(self._members[name])
             answer = self.ask(name, method, *args, timeout_s=timeout_s)
         except Exception as error:  # the loop's edge: whatever a part does becomes an alert
-            _LOG.warning("%s.%s failed", name, method, exc_info=error)
+            _LOG.warning("%s.%s failed\n%s", name, method, redacted(format_exc()))
             self._resting[name] = self._rest(closed_at, error)
             self._hear_of(closed_at, name, (method, error))
             return None
@@ -226,7 +243,7 @@ def _shortfall(answer: object) -> tuple[str, object] | None:
 def _first_line(failure: object) -> str:
     # what an actor raised comes with Ray's traceback around it
     cause = getattr(failure, "cause", None) or failure
-    return next(iter(str(cause).splitlines()), type(cause).__name__)
+    return redacted(next(iter(str(cause).splitlines()), type(cause).__name__))
 
 
 def _gone(name: str, error: Exception) -> EnvironmentRefused:
@@ -243,7 +260,7 @@ class _LiveHost:
 
     def decide(self, event: Event) -> list[Command]:
         if isinstance(event, OrderFailed):  # an order that risk forgets must never be sent later
-            self._ask("execution", "give_up", event)
+            event = self._ask("execution", "give_up", event)
         commands: list[Command] = self._ask("risk", "handle", event)
         return commands
 

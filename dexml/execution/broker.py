@@ -18,3 +18,7 @@ class Broker(Protocol):
     def execute(self, intent: Intent, market_price: Decimal, at: datetime) -> Fill | OrderFailed:
         """Carry out `intent` while the market is at `market_price` (quote per base)."""
         ...
+
+    def find(self, intent_id: str) -> Fill | OrderFailed | None:
+        """Say what became of an order that may have been sent; None if it never arrived."""
+        ...

@@ -67,6 +67,9 @@ class PaperBroker:
             )
         return self._fill(intent, amount_in, out, at)
 
+    def find(self, intent_id: str) -> None:
+        """Say that it never arrived: on paper, what the ledger does not hold has not happened."""
+
     def _swapped(self, intent: Intent, price: Decimal) -> tuple[Decimal, Decimal]:
         costs = self.config
         quote = costs.pool_depth_usd * 10**costs.quote_decimals

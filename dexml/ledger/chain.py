@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -191,16 +191,18 @@ def verify(connection: Connection, stream: str) -> int:
         rule = "must exist and have a head"
         raise LedgerError(f"stream {stream!r}", rule, "unknown", "Name a known stream.")
     seen, anchored = Head(stream=stream), dict[str, list[Any]]()
-    for table, row in _chained_rows(connection, stream):
-        _check_link(table, row, seen)
-        anchored |= json.loads(row["anchors"]) if "anchors" in row else {}
-        seen = Head(
-            stream=stream,
-            epoch=row["epoch"],
-            holder=row["holder"] if table == epochs.name else seen.holder,
-            seq=row["seq"],
-            digest=row["digest"],
-        )
+    # a row that does not fit must not leave statements open: SQLite then refuses the next writer
+    with closing(_chained_rows(connection, stream)) as rows:
+        for table, row in rows:
+            _check_link(table, row, seen)
+            anchored |= json.loads(row["anchors"]) if "anchors" in row else {}
+            seen = Head(
+                stream=stream,
+                epoch=row["epoch"],
+                holder=row["holder"] if table == epochs.name else seen.holder,
+                seq=row["seq"],
+                digest=row["digest"],
+            )
     if seen != head:
         raise LedgerError(
             f"stream {stream!r}",
@@ -216,7 +218,9 @@ def verify(connection: Connection, stream: str) -> int:
     return seen.seq
 
 
-def _chained_rows(connection: Connection, stream: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _chained_rows(
+    connection: Connection, stream: str
+) -> Generator[tuple[str, dict[str, Any]], None, None]:
     def rows_of(table: Table) -> Iterator[tuple[int, str, dict[str, Any]]]:
         result = opened.enter_context(
             connection.execute(_ROWS_OF[table.name], {"of": stream}, execution_options=_STREAMING)

@@ -260,7 +260,7 @@ def test_an_intent_is_carried_out_once_however_often_work_is_asked(url: str) -> 
         while not ledger.outbox(RUN):
             risk.handle(closed(row))
             row += 1
-        at = SETS[row][0].closed_at
+        at = SETS[row - 1][0].closed_at
         told = [execution.work(None, at) for _ in range(3)]
         assert told[0] == told[1] == told[2]
         fills = ledger.trades(RUN)
