@@ -92,6 +92,9 @@ def parse_series(
     faults = _faults(rows, table, table[columns[1]].isna())
     refuse_if_mostly_bad(file, len(rows), [one for one in faults if one.reason != _ABSENT])
     kept = rows.drop(index=[fault.row for fault in faults]).sort_values("period_at")
+    if kept.empty:
+        rule = "must have a value with its time"
+        raise DataError(f"file {file}", rule, f"{len(rows)} rows without", "Give it rows.")
     known_at = spec.release.known_at(pd.DatetimeIndex(kept["period_at"])).as_unit("ns")
     macro = kept.assign(series=spec.name, known_at=known_at)[list(MACRO_COLUMNS)]
     return ParsedSeries(
