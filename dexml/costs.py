@@ -111,7 +111,7 @@ def swap_cost(notional: float, config: CostConfig) -> float:
     Examples
     --------
     >>> round(swap_cost(2_500.0, CostConfig()) * 1e4, 2)  # basis points
-    10.0
+    9.99
     """
     if not notional > 0:
         raise ConfigError("notional", "must be positive", notional, "Ask only for real orders.")

@@ -38,7 +38,7 @@ def historical_tail(
 
     Examples
     --------
-    >>> historical_tail([0.01, -0.02] * 20, bars_per_day=1)
+    >>> historical_tail([0.01, -0.02] * 40, bars_per_day=1)
     Tail(value_at_risk=0.02, expected_shortfall=0.02)
     """
     return empirical_tail(_days(returns, bars_per_day), level)

@@ -82,10 +82,10 @@ class ExecutionActor(Striking, actors.execution.ExecutionActor):
             strike(self._home, "execution: recorded, not answered", one.id.partition(":")[2])
         return outcomes
 
-    def _settle(self, epoch: int, intent: Any, outcome: Any, at: Any) -> None:
-        strike(self._home, "execution: filled, not recorded", intent.intent_id)
-        self._at = ("execution: written, not committed", intent.intent_id)
-        super()._settle(epoch, intent, outcome, at)
+    def _settle(self, epoch: int, intent_id: str, outcome: Any, at: Any) -> None:
+        strike(self._home, "execution: filled, not recorded", intent_id)
+        self._at = ("execution: written, not committed", intent_id)
+        super()._settle(epoch, intent_id, outcome, at)
 
 
 class StrikingCrew(Crew):

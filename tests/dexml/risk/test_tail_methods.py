@@ -58,11 +58,11 @@ def test_the_historical_tail_is_that_of_skfolio() -> None:
 
 
 def test_the_historical_tail_of_days_begins_a_day_at_every_bar() -> None:
-    returns = np.random.default_rng(2).normal(0, 0.01, 721)
-    days = sorted(returns[k : k + 24].sum() for k in range(698))
+    returns = np.random.default_rng(2).normal(0, 0.01, 1_463)
+    days = sorted(returns[k : k + 24].sum() for k in range(1_440))
     tail = historical_tail(returns, 24)
-    assert tail.value_at_risk == pytest.approx(-days[33])  # 5% of 698 are 34.9 days
-    assert tail.expected_shortfall == pytest.approx(-np.mean(days[:34]))
+    assert tail.value_at_risk == pytest.approx(-days[71])  # 5% of 1,440 are 72 days
+    assert tail.expected_shortfall == pytest.approx(-np.mean(days[:72]))
 
 
 def test_garch_can_use_a_model_that_was_fitted_before() -> None:
