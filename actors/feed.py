@@ -136,7 +136,7 @@ class FeedActor:
         whole, n_new = feed.backfill(since, until, ()), 0
         for name in self._instruments:
             update = feed.backfill(since, until, (name,))
-            n_new += keeper.keep(update)
+            n_new += keeper.keep(update, live=False)
             whole = whole.with_what(update).without_bars()
         return self._report(keeper, whole, n_new)
 

@@ -33,10 +33,16 @@ class Keeper:
         """Newest close of all."""
         return max((at for at in self.last.values() if at is not None), default=None)
 
-    def keep(self, update: FeedUpdate) -> int:
-        """Store the closed bars of an update; return how many were new or changed."""
+    def keep(self, update: FeedUpdate, live: bool = True) -> int:
+        """Store the closed bars of an update; return how many were new or changed.
+
+        Parameters
+        ----------
+        live : bool
+            As `Store.append_closes` takes it; False for history that was asked for.
+        """
         with self._lock:
-            n_new = self._store.append_closes(self._venue, update.closed)
+            n_new = self._store.append_closes(self._venue, update.closed, update.seen_at, live)
             for name, bars in update.closed.items():
                 newest, last = to_datetime(bars.closed_at[-1]), self.last[name]
                 self.last[name] = newest if last is None else max(newest, last)

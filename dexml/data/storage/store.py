@@ -84,8 +84,10 @@ class Store:
         Parameters
         ----------
         known_at : datetime, optional
-            When a changed bar was seen; by default the close of the newest bar given. A new bar
-            counts as known from its close.
+            When the bars were in hand; by default the newest close given or stored. History counts
+            as known from its close, unless it changes a stored bar or fills a hole between stored
+            ones: such a bar is known from `known_at`, so that what was read as of an earlier
+            instant is read so for ever.
 
         Returns
         -------
@@ -95,7 +97,11 @@ class Store:
         return self.append_closes(venue, {bars.instrument: bars}, known_at)
 
     def append_closes(
-        self, venue: str, bars: Mapping[str, Bars], known_at: datetime | None = None
+        self,
+        venue: str,
+        bars: Mapping[str, Bars],
+        known_at: datetime | None = None,
+        live: bool = False,
     ) -> int:
         """Keep bars of many instruments at once, as `append_bars` does: all of them or none.
 
@@ -103,6 +109,9 @@ class Store:
         ----------
         bars : mapping of instrument to Bars
             All of one timeframe.
+        live : bool
+            Whether they came as they closed: then a bar that is seen over `ARRIVAL_S` after its
+            close is known from `known_at`, too, except the first page of a series.
 
         Returns
         -------
@@ -125,7 +134,7 @@ class Store:
             for name, given in bars.items():
                 series = log.series(name)
                 wrong[name] = suspects(series.before(given), given)
-                fresh[name] = series.fresh(without(given, wrong[name]), seen_at)
+                fresh[name] = series.fresh(without(given, wrong[name]), seen_at, live)
             log.append(fresh)
         for name, rules in wrong.items():
             if rules:
