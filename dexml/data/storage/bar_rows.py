@@ -174,7 +174,8 @@ def _is_late(
 ) -> NDArray[np.bool_]:
     if not known.n_rows:
         return np.zeros(len(closed_at), dtype=np.bool_)
-    late = (closed_at > known.closed_at[0]) & (closed_at < known.closed_at[-1])
+    late: NDArray[np.bool_] = closed_at > known.closed_at[0]
+    late &= closed_at < known.closed_at[-1]
     if live:
         late |= seen_at.value - closed_at > ARRIVAL_S * 10**9
     return late
