@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,13 +140,21 @@ class FeedActor:
             whole = whole.with_what(update).without_bars()
         return self._report(keeper, whole, n_new)
 
-    def poll(self) -> FeedReport:
-        """Store what has closed since the last visit; whatever was missed is fetched first."""
+    def poll(self, at: datetime | None = None) -> FeedReport:
+        """Store what has closed since the last visit; whatever was missed is fetched first.
+
+        Parameters
+        ----------
+        at : datetime, optional
+            What time it is for who asks; the wall clock unless given.
+        """
         feed, keeper = self._ready()
         if self._following is not None and self._following.is_alive:
             return self._report(keeper, *self._following.told())
         overlap = OVERLAP * Timeframe(self._timeframe).step
         update = feed.poll({name: at and at - overlap for name, at in keeper.last.items()})
+        if at is not None:
+            update = replace(update, seen_at=at)
         return self._report(keeper, update, keeper.keep(update))
 
     def _ready(self) -> tuple[ExchangeFeed, Keeper]:

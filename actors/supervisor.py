@@ -148,7 +148,8 @@ class Supervisor:
         # the first feed is the preferred one: its price of an open bar wins
         prices: dict[str, float] = {}
         for name in self._feeds():
-            report = self._spare(closed_at, name, "poll", timeout_s=30)
+            at = (closed_at,) if name.startswith("feed:") else ()
+            report = self._spare(closed_at, name, "poll", *at, timeout_s=30)
             if report is not None:
                 prices = {**getattr(report, "prices", {}), **prices}
         return prices

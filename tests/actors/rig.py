@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -47,7 +48,7 @@ class Part:
             raise self.failure
         return {"epoch": 1}
 
-    def poll(self) -> Any:
+    def poll(self, *_at: datetime) -> Any:
         self.asked += 1
         if self.failure is not None:
             raise self.failure

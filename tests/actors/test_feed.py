@@ -141,10 +141,8 @@ def test_what_came_late_is_not_known_before_it_came(
 
     actor = feed_on(urls, "binance", tmp_path)
     actor.backfill(START, clock.now())
-    clock.advance(3 * HOUR)
-    actor.poll()
-    clock.advance(HOUR)
-    actor.poll()
+    actor.poll(clock.advance(3 * HOUR))
+    actor.poll(clock.advance(HOUR))
     assert [known(hours) for hours in (300, 400, 402, 403, 404)] == [300, 400, 400, 403, 404]
 
 

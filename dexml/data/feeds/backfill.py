@@ -97,7 +97,7 @@ def backfill_bars(
     for start, end in windows(since, until, feed.timeframe):
         update = feed.backfill(start, end)
         for name, report in reports.items():
-            n_new = _store(store, venue, name, update, until)
+            n_new = _store(store, venue, name, update)
             reports[name] = _added(report, update, n_new, feed.timeframe.step)
         tell()
         n_deaf = n_deaf + 1 if set(update.failed) >= set(reports) else 0
@@ -110,9 +110,9 @@ def backfill_bars(
     return reports
 
 
-def _store(store: Store, venue: str, name: str, update: FeedUpdate, now: datetime) -> int:
+def _store(store: Store, venue: str, name: str, update: FeedUpdate) -> int:
     bars = update.closed.get(name)
-    return 0 if bars is None else store.append_bars(venue, bars, known_at=now)
+    return 0 if bars is None else store.append_bars(venue, bars, update.seen_at)
 
 
 def _added(report: BarsReport, update: FeedUpdate, n_new: int, step: timedelta) -> BarsReport:

@@ -7,10 +7,12 @@ bar that is still open never counts as closed: its last price is reported apart.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property, partial
 from typing import Any
 
+from dexml.clock import Clock, SystemClock
 from dexml.data.feeds.past_trades import TradePage
 from dexml.data.feeds.rows import (
     FeedUpdate,
@@ -56,6 +58,8 @@ class ExchangeFeed:
         For each answer as a whole.
     patience : Patience, optional
         How reads are repeated.
+    clock : Clock, optional
+        Says when an answer was in hand; the wall clock unless given.
     """
 
     def __init__(
@@ -66,12 +70,14 @@ class ExchangeFeed:
         timeframe: Timeframe,
         timeout_s: float = 10.0,
         patience: Patience | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.venue = venue_named(venue)
         self.instruments = tuple(check_instrument(name) for name in instruments)
         self.timeframe = Timeframe(timeframe)
         self._url, self._timeout_s = url, timeout_s
         self._patience = patience or Patience()
+        self.clock: Clock = clock or SystemClock()
 
     @cached_property
     def _driver(self) -> Any:
@@ -140,7 +146,7 @@ class ExchangeFeed:
                 self._read(name, start, until, update)
             except DataError as error:
                 update.failed[name] = str(error)
-        return update
+        return replace(update, seen_at=self.clock.now())
 
     def _read(
         self, name: str, since: datetime | None, until: datetime | None, update: FeedUpdate

@@ -33,20 +33,16 @@ class Keeper:
         """Newest close of all."""
         return max((at for at in self.last.values() if at is not None), default=None)
 
-    def keep(self, update: FeedUpdate, *, live: bool = True) -> int:
+    def keep(self, update: FeedUpdate, live: bool = True) -> int:
         """Store the closed bars of an update; return how many were new or changed.
 
         Parameters
         ----------
         live : bool
-            The bars were heard as they closed: one that comes together with a later close came
-            late, and nobody could know it before. False: the past is filled in.
+            As `Store.append_closes` takes it; False for history that was asked for.
         """
-        closes = [to_datetime(bars.closed_at[-1]) for bars in update.closed.values()]
         with self._lock:
-            newest = self.newest if live else None  # None: the first look at all, too
-            heard_at = None if newest is None else max([newest, *closes])
-            n_new = self._store.append_closes(self._venue, update.closed, heard_at=heard_at)
+            n_new = self._store.append_closes(self._venue, update.closed, update.seen_at, live)
             for name, bars in update.closed.items():
                 newest, last = to_datetime(bars.closed_at[-1]), self.last[name]
                 self.last[name] = newest if last is None else max(newest, last)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -112,7 +113,8 @@ class LiveFeed:
         """Return what counts since the last turn, after at most `wait_s` seconds without news."""
         self._open()
         await self._wait(wait_s)
-        update, now = FeedUpdate.empty(), self._now()
+        now_at = self._clock.now()
+        update, now = replace(FeedUpdate.empty(), seen_at=now_at), now_at.timestamp()
         for name, track in self._tracks.items():
             rows = self._harvest(name, track, update, now) + track.counted()
             if rows:

@@ -67,6 +67,8 @@ class FeedUpdate:
         What is missing among the closed bars, and rows that broke a rule.
     failed : dict of str
         Instruments that could not be read at all, with the reason.
+    seen_at : datetime or None
+        When the feed's clock had it in hand; None: nobody noted it.
     """
 
     closed: dict[str, Bars]
@@ -74,6 +76,7 @@ class FeedUpdate:
     holes: dict[str, tuple[Hole, ...]]
     refused: dict[str, tuple[RefusedRow, ...]]
     failed: dict[str, str]
+    seen_at: datetime | None = None
 
     @classmethod
     def empty(cls) -> FeedUpdate:
@@ -92,6 +95,7 @@ class FeedUpdate:
             holes=self.holes | later.holes,
             refused=self.refused | later.refused,
             failed=failed | later.failed,
+            seen_at=later.seen_at,
         )
 
     def without_bars(self) -> FeedUpdate:

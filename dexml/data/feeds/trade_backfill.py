@@ -88,7 +88,8 @@ def add_from_trades(
         try:
             for rows in _together(history.rows(name, span.first_s, span.until_s), tell):
                 n_rows += len(rows)
-                n_new += store.append_bars(venue, bars_of(name, timeframe, rows))
+                bars = bars_of(name, timeframe, rows)
+                n_new += store.append_bars(venue, bars, history.now())
         except DataError as error:
             found[name] = replace(found[name], failed=found[name].failed or str(error))
         report = found[name]

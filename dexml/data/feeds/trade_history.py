@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from decimal import Decimal
 from math import ceil
 
@@ -32,6 +33,10 @@ class TradeHistory:
         self._feed, self._how = feed, past_trades_of(feed.venue)
         self.timeframe = feed.timeframe
         self._step_s = feed.timeframe.seconds
+
+    def now(self) -> datetime:
+        """Return what time it is by the feed's clock."""
+        return self._feed.clock.now()
 
     def cost(self, instrument: str, first_s: int, until_s: int) -> TradesCost:
         """Return what it takes to read the bars that open in [first_s, until_s).

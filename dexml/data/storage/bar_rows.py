@@ -14,11 +14,20 @@ from dexml.data.storage.schemas import BARS
 from dexml.domain import PRICE_COLUMNS, Bars, Timeframe, price_fault, sound_rows, unchecked
 from dexml.errors import DataError
 
-__all__ = ["BarRows", "bars_of", "fresh_rows", "latest", "timeframe_of", "united"]
+__all__ = [
+    "ARRIVAL_S",
+    "BarRows",
+    "bars_of",
+    "fresh_rows",
+    "latest",
+    "timeframe_of",
+    "united",
+]
 
 _MARKS = ("closed_at", "revision", "known_at")
 _INSTANT = BARS.field("closed_at").type
 _TICK = 1_000  # nanoseconds
+ARRIVAL_S = 10  # a bar seen no later was in time for the decision at its close
 
 
 class BarRows(NamedTuple):
@@ -130,9 +139,7 @@ def bars_of(instrument: str, timeframe: Timeframe, rows: BarRows) -> Bars:
     return unchecked(instrument, timeframe, rows.closed_at.view("M8[ns]"), prices)
 
 
-def fresh_rows(
-    known: BarRows, bars: Bars, seen_at: pd.Timestamp, heard_at: pd.Timestamp | None = None
-) -> BarRows:
+def fresh_rows(known: BarRows, bars: Bars, seen_at: pd.Timestamp, live: bool = False) -> BarRows:
     """Return the rows of `bars` that are new or changed.
 
     Parameters
@@ -140,25 +147,31 @@ def fresh_rows(
     known : BarRows
         The last revision of each bar, see `latest`.
     seen_at : Timestamp
-        From when a changed bar is known, unless the newest of `bars` closed later. A new bar is
-        known from its close.
-    heard_at : Timestamp, optional
-        Bars were heard then as they closed: a new one that closed earlier came late, and is known
-        from then.
+        When `bars` were in hand; never taken to be before the newest close given or stored.
+    live : bool
+        Whether they came as they closed, and not as history that was fetched later.
+
+    Notes
+    -----
+    A changed bar is known from `seen_at`, and so is a new one that what is stored had passed over
+    (there are bars before it and after it). Any other new bar is known from its close, unless it
+    came live and over `ARRIVAL_S` late to a series that had bars already: then nobody could have
+    used it before `seen_at`.
     """
     closed_at = bars.closed_at.view(np.int64)
     given = np.stack([getattr(bars, name) for name in PRICE_COLUMNS])
-    first_known = closed_at if heard_at is None else np.maximum(closed_at, heard_at.value)
-    marks = np.stack([closed_at, np.zeros_like(closed_at), first_known])
+    marks = np.stack([closed_at, np.zeros_like(closed_at), closed_at])
     places = np.searchsorted(known.closed_at, closed_at)
     there = np.flatnonzero(places < known.n_rows)
     there = there[known.closed_at[places[there]] == closed_at[there]]
     before = known.take(places[there])
     changed = (before.prices != given[:, there]).any(axis=0)
     marks[1, there] = before.marks[1] + 1
+    ends = [int(stamps[-1]) for stamps in (closed_at, known.closed_at) if len(stamps)]
+    seen = max(seen_at.value, *ends, 0)
+    marks[2, _is_late(known, closed_at, seen_at, live)] = seen
     # a revision is later than what it replaces, else a past decision would see it
-    newest = max(seen_at.value, closed_at[-1]) if len(closed_at) else 0
-    marks[2, there] = np.maximum(before.marks[2] + _TICK, newest)
+    marks[2, there] = np.maximum(before.marks[2] + _TICK, seen)
     kept = np.ones(len(closed_at), dtype=np.bool_)
     kept[there] = changed
     return BarRows(marks, given).take(kept)
@@ -175,6 +188,18 @@ def timeframe_of(bars: Iterable[Bars]) -> Timeframe:
             "Append each timeframe by itself.",
         )
     return found[0]
+
+
+def _is_late(
+    known: BarRows, closed_at: NDArray[np.int64], seen_at: pd.Timestamp, live: bool
+) -> NDArray[np.bool_]:
+    if not known.n_rows:
+        return np.zeros(len(closed_at), dtype=np.bool_)
+    late: NDArray[np.bool_] = closed_at > known.closed_at[0]
+    late &= closed_at < known.closed_at[-1]
+    if live:
+        late |= seen_at.value - closed_at > ARRIVAL_S * 10**9
+    return late
 
 
 def _no_bar(row: BarRows) -> DataError:

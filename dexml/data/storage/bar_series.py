@@ -75,11 +75,9 @@ class BarSeries:
         near = rows.take(slice(max(0, end - SPIKE_WINDOW), end))
         return bars_of(self._instrument, self._timeframe, near)
 
-    def fresh(
-        self, bars: Bars, seen_at: pd.Timestamp, heard_at: pd.Timestamp | None = None
-    ) -> BarRows:
+    def fresh(self, bars: Bars, seen_at: pd.Timestamp, live: bool = False) -> BarRows:
         """Return the rows of `bars` that are new or changed, see `fresh_rows`."""
-        return fresh_rows(self._last.rows, bars, seen_at, heard_at)
+        return fresh_rows(self._last.rows, bars, seen_at, live)
 
 
 class _Grown:

@@ -81,8 +81,10 @@ class Store:
         Parameters
         ----------
         known_at : datetime, optional
-            When a changed bar was seen; by default the close of the newest bar given. A new bar
-            counts as known from its close.
+            When the bars were in hand; by default the newest close given or stored. History counts
+            as known from its close, unless it changes a stored bar or fills a hole between stored
+            ones: such a bar is known from `known_at`, so that what was read as of an earlier
+            instant is read so for ever.
 
         Returns
         -------
@@ -96,7 +98,7 @@ class Store:
         venue: str,
         bars: Mapping[str, Bars],
         known_at: datetime | None = None,
-        heard_at: datetime | None = None,
+        live: bool = False,
     ) -> int:
         """Keep bars of many instruments at once, as `append_bars` does: all of them or none.
 
@@ -104,9 +106,9 @@ class Store:
         ----------
         bars : mapping of instrument to Bars
             All of one timeframe.
-        heard_at : datetime, optional
-            They were heard as they closed: a new bar that closed before that close came late, and
-            counts as known from then.
+        live : bool
+            Whether they came as they closed: then a bar that is seen over `ARRIVAL_S` after its
+            close is known from `known_at`, too, except the first page of a series.
 
         Returns
         -------
@@ -122,7 +124,6 @@ class Store:
             return 0
         log = self._logs.bars(venue, timeframe_of(bars.values()))
         seen_at = _instant(known_at) if known_at else pd.Timestamp(0, tz="UTC")
-        heard = _instant(heard_at) if heard_at else None
         wrong: dict[str, dict[int, Rule]] = {}
         fresh: dict[str, BarRows] = {}
         with log.locked():
@@ -130,7 +131,7 @@ class Store:
             for name, given in bars.items():
                 series = log.series(name)
                 wrong[name] = suspects(series.before(given), given)
-                fresh[name] = series.fresh(without(given, wrong[name]), seen_at, heard)
+                fresh[name] = series.fresh(without(given, wrong[name]), seen_at, live)
             log.append(fresh)
         for name, rules in wrong.items():
             if rules:

@@ -69,7 +69,9 @@ class Follower:
         update = await self.feed.turn(0.01)
         for name, bars in update.closed.items():
             self._assert_no_gap(name, bars)
-            self.n_stored += self.store.append_bars(self.venue, bars)
+        self.n_stored += self.store.append_closes(
+            self.venue, update.closed, update.seen_at, live=True
+        )
 
     def _assert_no_gap(self, name: str, bars: Bars) -> None:
         steps = np.diff(bars.closed_at[bars.closed_at > self.last[name]], prepend=self.last[name])

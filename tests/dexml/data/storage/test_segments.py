@@ -250,12 +250,15 @@ def _brute(visited: list[Visit]) -> list[tuple[datetime, int, float]]:
     """Every (known_at, bar, close) that there ever was, in the order in which it came."""
     log: list[tuple[datetime, int, float]] = []
     for first, prices, hour in visited:
-        newest = FIRST + timedelta(hours=first + len(prices) - 1)
+        stored = {entry[1] for entry in log}
+        newest = FIRST + timedelta(hours=max(first + len(prices) - 1, *stored, 0))
         seen = newest if hour is None else max(newest, FIRST + timedelta(hours=hour))
         for bar, price in enumerate(prices, first):
             before = [entry for entry in log if entry[1] == bar]
             if not before:
-                log.append((FIRST + timedelta(hours=bar), bar, 10.0 * price))
+                passed_over = any(other < bar for other in stored) and max(stored) > bar
+                at = seen if passed_over else FIRST + timedelta(hours=bar)
+                log.append((at, bar, 10.0 * price))
             elif before[-1][2] != 10.0 * price:
                 later = max(seen, before[-1][0] + timedelta(microseconds=1))
                 log.append((later, bar, 10.0 * price))
