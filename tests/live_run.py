@@ -101,4 +101,4 @@ def _begin(crew: Crew, model: str) -> None:
     state = initial_state("live", config, NAMES, Decimal(10_000))
     sets = bar_sets(crew.history().bars, config.window_bars)
     crew.open_run(until, warm_up(state, sets), 0)
-    crew.start_traders(model, config.costs)
+    crew.start_traders(model, config)

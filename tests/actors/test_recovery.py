@@ -31,6 +31,7 @@ from dexml.records import decode_command, encode
 from dexml.simulation.market import MarketConfig, plant
 from dexml.state import KernelConfig
 from dexml.system import initial_state, warm_up
+from dexml.universe import UniverseConfig
 
 NAMES = ("BTC/USDT", "ETH/USDT")
 RUN = "plain"
@@ -109,7 +110,10 @@ def plain(url: str) -> Iterator[Plain]:
 NEW: dict[type, tuple[Any, ...]] = {
     FeedActor: ("binance", "http://127.0.0.1:1", NAMES, Timeframe.H1, "/nowhere"),
     ContextActor: (None, None, NAMES, (), "/nowhere"),
-    ForecastActor: (RUN, "/nowhere", "/nowhere", "sqlite:////nowhere/l", ("binance",), NAMES),
+    ForecastActor: (
+        *(RUN, "/nowhere", "/nowhere", "sqlite:////nowhere/l", ("binance",), NAMES),
+        UniverseConfig(),
+    ),
     RiskActor: (RUN, "sqlite:////nowhere/l"),
     ExecutionActor: (RUN, "sqlite:////nowhere/l", PaperBroker(CostConfig())),
     MonitorActor: (RUN, "sqlite:////nowhere/l"),
