@@ -74,15 +74,18 @@ class Plain:
 
     def __init__(self, url: str, owners: dict[str, Any]) -> None:
         self.ledger = Ledger.open(url)
-        self.supervisor = Supervisor(RUN, self.ledger, call=self.call)
+        self.supervisor = Supervisor(RUN, self.ledger, send=self.send)
         self.faults: list[Callable[[str, str], None]] = []
         for name, owner in owners.items():
             self.supervisor.add(Member(name=name, handle=owner))
 
-    def call(self, handle: Any, method: str, *args: Any, timeout_s: float = 0) -> Any:
-        answer = getattr(handle, method)(*args)
-        for fault in self.faults:
-            fault(type(handle).__name__, method)
+    def send(self, handle: Any, method: str, *args: Any) -> Callable[[float], Any]:
+        def answer(_timeout_s: float) -> Any:
+            said = getattr(handle, method)(*args)
+            for fault in self.faults:
+                fault(type(handle).__name__, method)
+            return said
+
         return answer
 
     def live(self, rows: range, prices: Callable[[int], dict[str, float]] = opens) -> None:
