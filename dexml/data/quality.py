@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from dexml.clock import utc
 from dexml.domain import PRICE_COLUMNS, Bars, Timeframe, to_datetime
 
-__all__ = ["Checked", "Fault", "Gap", "Rule", "check_rows", "gaps", "suspects"]
+__all__ = ["SECONDS", "Checked", "Fault", "Gap", "Rule", "check_rows", "gaps", "suspects"]
 
 SPIKE_RATIO = 50.0
 SPIKE_WINDOW = 11
 _ENOUGH = SPIKE_WINDOW // 2 + 1  # closes that make a majority of the window
 _FORGOTTEN = np.timedelta64(30, "D")
 _FIRST_COIN = pd.Timestamp("2009-01-03", tz="UTC")
-# seconds since 1970 of the years 2009 to 2100, read as milliseconds
-_IN_SECONDS = pd.to_datetime([1_230_940_800, 4_102_444_800], unit="ms", utc=True)
+SECONDS = (1_230_940_800, 4_102_444_800)  # since 1970, of the years 2009 to 2100
+_IN_SECONDS = pd.to_datetime(SECONDS, unit="ms", utc=True)
 
 
 class Rule(StrEnum):

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from dexml.data.feeds.exchange import FeedUpdate, Hole
+from dexml.data.feeds.setting_aside import keep_refused
 from dexml.data.storage.store import Store
 from dexml.domain import Timeframe
 
@@ -96,6 +97,7 @@ def backfill_bars(
     n_deaf = 0
     for start, end in windows(since, until, feed.timeframe):
         update = feed.backfill(start, end)
+        keep_refused(store, venue, feed.timeframe, update)
         for name, report in reports.items():
             n_new = _store(store, venue, name, update)
             reports[name] = _added(report, update, n_new, feed.timeframe.step)

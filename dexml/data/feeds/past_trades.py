@@ -2,8 +2,8 @@
 
 Nothing here reads or waits. Sums are Decimal, so a bar has the bits of the exchange's own. A bar in
 which nobody traded stands at the close before it with no volume, as Kraken shows it, but for
-`SILENCE_S` after a trade only: a market that is silent for longer is closed, halted or dead, and its
-bars are missing until somebody trades again. The rule looks back alone, so that a bar is the same
+`SILENCE_S` after a trade only: a market that is silent for longer is halted or dead, and its bars
+are missing until somebody trades again. The rule looks back alone, so that a bar is the same
 whether or not the next trade is known.
 """
 

@@ -15,9 +15,9 @@ import pandas as pd
 from dexml.clock import utc
 from dexml.data.quality import Rule, suspects
 from dexml.data.storage.bar_rows import BarRows, timeframe_of
-from dexml.data.storage.joining import Joined, join, parts_of
+from dexml.data.storage.joining import Joined, join, parts_in
 from dexml.data.storage.logs import Logs
-from dexml.data.storage.quarantine import refusals, set_aside
+from dexml.data.storage.quarantine import refusals, set_aside, suspected
 from dexml.data.storage.revisions import (
     HEADLINE,
     first_known,
@@ -34,7 +34,6 @@ from dexml.domain import (
     Timeframe,
     to_datetime64,
 )
-from dexml.errors import DataError
 
 __all__ = ["Store"]
 
@@ -135,9 +134,30 @@ class Store:
             log.append(fresh)
         for name, rules in wrong.items():
             if rules:
-                set_aside(self._logs, venue, bars[name], rules, seen_at)
+                aside = self._logs.quarantine(venue, name, bars[name].timeframe)
+                set_aside(aside, *suspected(bars[name], rules, seen_at))
         log.fold_if_many()
         return sum(rows.n_rows for rows in fresh.values())
+
+    def set_aside(
+        self,
+        venue: str,
+        instrument: str,
+        timeframe: Timeframe | str,
+        rows: pd.DataFrame,
+        seen_at: datetime | None = None,
+    ) -> int:
+        """Keep rows that cannot be bars, in the columns of `quarantine`; return how many were new.
+
+        Parameters
+        ----------
+        rows : DataFrame
+            Columns `closed_at` (NaT without a stamp), the prices and volume as they came, `reason`.
+        seen_at : datetime, optional
+            From when they are known; by default from their own stamps.
+        """
+        log = self._logs.quarantine(venue, instrument, Timeframe(timeframe))
+        return set_aside(log, rows, _instant(seen_at) if seen_at else rows["closed_at"])
 
     def quarantine(self, venue: str, instrument: str, timeframe: Timeframe | str) -> pd.DataFrame:
         """Return the bars of a series that were not believed, by close.
@@ -247,17 +267,7 @@ class Store:
             If an instrument has no bars at any venue.
         """
         logs = {venue: self._logs.bars(venue, Timeframe(timeframe)) for venue in venues}
-        for log in logs.values():
-            log.refresh()
-        parts = {name: parts_of(logs, name, as_of) for name in instruments}
-        for name, (found, _) in parts.items():
-            if not found:
-                raise DataError(
-                    f"store {self._logs}",
-                    f"must hold {timeframe} bars of {name}",
-                    f"none at {', '.join(venues)}",
-                    "Backfill or import them first.",
-                )
+        parts = parts_in(str(self._logs), logs, timeframe, instruments, as_of)
         before = self._joined.setdefault(Timeframe(timeframe), {})
         joined = join(parts, before)
         before |= joined
