@@ -12,7 +12,7 @@ from dexml.data.storage.revisions import first_seen, fresh_refused
 from dexml.data.storage.segments import SegmentLog
 from dexml.domain import REFUSED_COLUMNS, Bars, Timeframe, empty_refused, to_datetime
 
-__all__ = ["MOST_KEPT", "refusals", "set_aside", "suspected"]
+__all__ = ["MOST_KEPT", "refusals", "seen_late", "set_aside", "suspected"]
 
 _NEVER = pd.Timestamp(0, tz="UTC")
 MOST_KEPT = 10_000  # rows of a series: no exchange fills the disk with rubbish
@@ -29,7 +29,6 @@ def refusals(
     -------
     DataFrame
         Columns `REFUSED_COLUMNS`; a bar that was seen several times counts once, from the first.
-        What was stamped later than it was seen is left out: it says nothing of that close.
     """
     found = [
         first_seen(logs.quarantine(*series).read()).assign(exchange=series[0], instrument=series[1])
@@ -39,8 +38,12 @@ def refusals(
     if not found:
         return empty_refused()
     rows = pd.concat(found)[list(REFUSED_COLUMNS)]
-    rows = rows[rows["closed_at"] <= rows["known_at"]]
     return rows.sort_values(["closed_at", "known_at"], kind="stable", ignore_index=True)
+
+
+def seen_late(refused: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that were seen at their close or later; others say nothing of that close."""
+    return refused[refused["closed_at"] <= refused["known_at"]]
 
 
 def suspected(

@@ -17,7 +17,7 @@ from dexml.data.quality import Rule, suspects
 from dexml.data.storage.bar_rows import BarRows, timeframe_of
 from dexml.data.storage.joining import Joined, join, parts_in
 from dexml.data.storage.logs import Logs
-from dexml.data.storage.quarantine import refusals, set_aside, suspected
+from dexml.data.storage.quarantine import refusals, seen_late, set_aside, suspected
 from dexml.data.storage.revisions import (
     HEADLINE,
     first_known,
@@ -74,6 +74,10 @@ class Store:
         """How many torn segments the last reads left out."""
         return self._logs.n_torn
 
+    def torn(self) -> list[str]:
+        """Return the files of which a crash left a part, named until somebody deletes them."""
+        return self._logs.torn()
+
     def append_bars(self, venue: str, bars: Bars, known_at: datetime | None = None) -> int:
         """Keep bars that are new or changed; those that `suspects` names go into quarantine.
 
@@ -112,7 +116,7 @@ class Store:
         Returns
         -------
         int
-            How many bars were new or changed.
+            As `append_bars`.
 
         Raises
         ------
@@ -174,7 +178,7 @@ class Store:
     def refused(
         self, venues: Sequence[str], instruments: Collection[str], timeframe: Timeframe | str
     ) -> pd.DataFrame:
-        """Return bars of some instruments that were not believed, as `History.refused` does."""
+        """Return what lies in quarantine of some instruments, in the columns of `History`."""
         return refusals(self._logs, venues, instruments, Timeframe(timeframe))
 
     def bars(
@@ -276,7 +280,7 @@ class Store:
             news=self.news(as_of),
             macro=self.macro(as_of),
             venue_closes={name: one.closes for name, one in joined.items() if len(one.parts) > 1},
-            refused=_known(self.refused(venues, instruments, timeframe), as_of),
+            refused=_known(seen_late(self.refused(venues, instruments, timeframe)), as_of),
         )
 
     def series(self) -> list[tuple[str, str, Timeframe]]:

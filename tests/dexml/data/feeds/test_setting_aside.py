@@ -13,6 +13,7 @@ from dexml.data.feeds.keeping import Keeper
 from dexml.data.feeds.rows import FeedUpdate, RefusedRow, checked
 from dexml.data.feeds.track import Track
 from dexml.data.health import reasons
+from dexml.data.storage.quarantine import seen_late
 from dexml.data.storage.store import Store
 from dexml.domain import Timeframe
 
@@ -66,7 +67,7 @@ def test_each_wrong_row_is_kept_once_with_its_numbers_and_its_reason(tmp_path: P
 def test_a_row_of_the_future_says_nothing_of_the_close_it_names(tmp_path: Path) -> None:
     later = [GOOD[0] + 24 * 3_600_000, *GOOD[1:]]
     kept(tmp_path, later, [GOOD[0], -1.0, *GOOD[2:]])
-    refused = Store(tmp_path).refused(["kraken"], ["BTC/USDT"], "1h")
+    refused = seen_late(Store(tmp_path).refused(["kraken"], ["BTC/USDT"], "1h"))
     assert list(reasons(refused, "BTC/USDT").values()) == ["must have positive prices"]
 
 
