@@ -35,7 +35,7 @@ def refused_rows(timeframe: Timeframe, refused: Sequence[RefusedRow]) -> pd.Data
     --------
     >>> row = RefusedRow.of([1_700_000_000_000, None, 2.0, -1.0, 1.5, 9.0], "no open")
     >>> rows = refused_rows(Timeframe.H1, [row])
-    >>> str(rows["closed_at"][0]), rows["open"].isna()[0], float(rows["low"][0])
+    >>> str(rows["closed_at"][0]), bool(rows["open"].isna()[0]), float(rows["low"][0])
     ('2023-11-14 23:13:20+00:00', True, -1.0)
     """
     stamps = [_closed_s(one.opened_s, timeframe) for one in refused]

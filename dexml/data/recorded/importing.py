@@ -237,7 +237,9 @@ class _Import:
 
     def _series(self, read: _Read) -> FileReport:
         given = self._options
-        parsed = parse_series(read.file, read.table, read.origin, given.series, given.lag)
+        parsed = parse_series(
+            read.file, read.table, read.origin, given.series, given.lag, given.now
+        )
         if not len(parsed.macro):
             raise DataError(f"file {read.file}", "must have sound rows", "none", "Repair it.")
         deposit = deposit_series(self._store, parsed.macro)

@@ -40,7 +40,7 @@ def test_importing_again_adds_nothing_and_says_the_same(folder: Path, home: Path
     news = pd.DataFrame({"date": ["2024-01-02 10:00"], "title": ["Bitcoin falls"]})
     write(news, folder / "news.csv")
     days = pd.date_range("2024-01-01", periods=9)
-    write(pd.DataFrame({"date": days, "value": range(9)}), folder / "vix.csv")
+    write(pd.DataFrame({"date": days, "value": range(10, 19)}), folder / "vix.csv")
     first, second = imported(folder, home), imported(folder, home)
     assert [report.stored for report in first] == [299, 1, 9]
     assert [report.stored for report in second] == [0, 0, 0]
