@@ -9,6 +9,8 @@ from typing import Protocol
 
 from dexml.data.feeds.exchange import FeedUpdate, Hole
 from dexml.data.feeds.setting_aside import keep_refused
+from dexml.data.quality import Rule, lone_jumps
+from dexml.data.storage.revisions import without
 from dexml.data.storage.store import Store
 from dexml.domain import Timeframe
 
@@ -114,7 +116,13 @@ def backfill_bars(
 
 def _store(store: Store, venue: str, name: str, update: FeedUpdate) -> int:
     bars = update.closed.get(name)
-    return 0 if bars is None else store.append_bars(venue, bars, update.seen_at)
+    if bars is None:
+        return 0
+    lone = lone_jumps(bars)  # history shows what came after; live bars must do without
+    if lone:
+        rows = bars.frame().reset_index().iloc[list(lone)].assign(reason=str(Rule.LONE))
+        store.set_aside(venue, name, bars.timeframe, rows, update.seen_at)
+    return store.append_bars(venue, without(bars, lone), update.seen_at)
 
 
 def _added(report: BarsReport, update: FeedUpdate, n_new: int, step: timedelta) -> BarsReport:

@@ -22,6 +22,8 @@ from dexml.errors import DataError
 __all__ = ["BarOptions", "LeftOut", "ParsedBars", "parse_bars", "reasons", "refuse_if_mostly_bad"]
 
 MAX_REFUSED_SHARE = 0.05
+MOST_TRADED = 1e12  # dollars a day at one venue; the busiest perpetual trades some 1e10
+_DOLLARS = ("USD", "USDT", "USDC", "FDUSD", "BUSD", "TUSD", "DAI")
 Places = np.ndarray[tuple[int], np.dtype[np.intp]]
 
 
@@ -112,8 +114,29 @@ def parse_bars(file: Path, table: pd.DataFrame, options: BarOptions) -> ParsedBa
         bars=bars,
         faults=faults,
         understood_as=_in_words(bars, step, layout.time, closes),
-        notes=(f"{n_exchanged} rows had base and quote volume exchanged",) if n_exchanged else (),
+        notes=_notes(n_exchanged, bars),
         refused=_refused(rows, closed, inside, bars, faults),
+    )
+
+
+def _notes(n_exchanged: int, bars: Mapping[str, Bars]) -> tuple[str, ...]:
+    exchanged = f"{n_exchanged} rows had base and quote volume exchanged"
+    return (*([exchanged] if n_exchanged else []), *filter(None, map(_doubt, bars.values())))
+
+
+# Nobody guesses what a column means: it is stored as it is, and said.
+def _doubt(bars: Bars) -> str:
+    traded = bars.volume > 0
+    base, _, quote = bars.instrument.partition("/")
+    if quote not in _DOLLARS or not traded.any():
+        return ""
+    of_a_bar = float(np.median(bars.volume[traded] * bars.close[traded]))
+    a_day = of_a_bar * 86_400 / bars.timeframe.seconds
+    if a_day < MOST_TRADED:
+        return ""
+    return (
+        f"volumes were taken for {base}, but that would be {a_day:.1e} {quote} a day, more than "
+        "any market trades: if they are money, import the file with --quote-volume"
     )
 
 

@@ -19,7 +19,7 @@ from dexml.errors import DataError, DexmlError, UsageError
 __all__ = ["FileReport", "Imported", "common_range", "import_bars", "read_bars"]
 
 
-_HARMLESS = (Rule.REPEAT, Rule.FROZEN)
+_HARMLESS = (Rule.REPEAT, Rule.FROZEN, Rule.LONE)  # the last is a suspect, not proven wrong
 _TABLES = tuple(ending for ending in ENDINGS if ending != ".json")
 
 
@@ -37,7 +37,8 @@ class FileReport:
         Sound bars that the store did not believe after those before them. `read` is the sum of
         `rows`, `refused` and this.
     unsound : int
-        Rows left out that were neither repeated nor copies of the bar before.
+        Rows left out that were neither repeated, nor copies of the bar before, nor suspects that
+        may be true.
     stored, known : int
         Rows kept that the store did not have, and those that it had.
     reason : str
