@@ -172,9 +172,10 @@ class _Import:
         if is_news(list(read.table.columns)):
             return self._news(read)
         if is_pool(list(read.table.columns)):
-            venue, table = pool_as_bars(read.file, read.table)
-            given = self._options.venue or venue
-            return self._bars(place, _Read(file=read.file, origin=Origin(venue=given), table=table))
+            venue, table, notes = pool_as_bars(read.file, read.table)
+            origin = Origin(venue=self._options.venue or venue)
+            report = self._bars(place, _Read(file=read.file, origin=origin, table=table))
+            return replace(report, reason=", ".join(filter(None, (report.reason, *notes))))
         if columns >= _RANGE and not self._is_series(read):
             return self._bars(place, read)
         refuse_other(read.file, read.table)
