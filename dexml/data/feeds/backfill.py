@@ -14,7 +14,7 @@ from dexml.data.storage.revisions import without
 from dexml.data.storage.store import Store
 from dexml.domain import Timeframe
 
-__all__ = ["BarSource", "BarsReport", "backfill_bars", "windows"]
+__all__ = ["BarSource", "BarsReport", "backfill_bars", "joined_holes", "windows"]
 
 BARS_A_WINDOW = 720
 DEAF_WINDOWS = 2  # an exchange that answered nothing for so many is not asked for the rest
@@ -132,13 +132,15 @@ def _added(report: BarsReport, update: FeedUpdate, n_new: int, step: timedelta) 
         rows=report.rows + len(update.closed.get(name, ())),
         stored=report.stored + n_new,
         refused=report.refused + len(update.refused.get(name, ())),
-        holes=_joined(report.holes, update.holes.get(name, ()), step),
+        holes=joined_holes(report.holes, update.holes.get(name, ()), step),
         failed=report.failed or update.failed.get(name, ""),
     )
 
 
-# a hole over the edge of two windows is one hole
-def _joined(before: tuple[Hole, ...], after: tuple[Hole, ...], step: timedelta) -> tuple[Hole, ...]:
+def joined_holes(
+    before: tuple[Hole, ...], after: tuple[Hole, ...], step: timedelta
+) -> tuple[Hole, ...]:
+    """Return the holes of two spans in a row; one over the edge between them is one hole."""
     if not before or not after:
         return before + after
     last, first = before[-1], after[0]

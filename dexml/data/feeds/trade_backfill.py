@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import ceil
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dexml.data.feeds.backfill import BarsReport
+from dexml.data.feeds.backfill import BarsReport, joined_holes
 from dexml.data.feeds.exchange import Hole
 from dexml.data.feeds.past_trades import SILENCE_S, TradesCost
 from dexml.data.feeds.rows import Row, bars_of
@@ -97,7 +97,7 @@ def add_from_trades(
     for name in sorted({span.instrument for span in spans}):
         left = without_stored(store, venue, history.timeframe, found[name])
         bars = store.bars(venue, name, history.timeframe)
-        found[name] = _explained(left, bars.closed_at[:1])
+        found[name] = _explained(left, bars.closed_at[:1], history.timeframe.step)
     return found
 
 
@@ -136,11 +136,12 @@ def _hole(closes_s: NDArray[np.int64], reason: str) -> Hole:
     return Hole(first=first, last=last, n_bars=len(closes_s), reason=reason)
 
 
-def _explained(report: BarsReport, first: NDArray[np.datetime64]) -> BarsReport:
-    return replace(
-        report,
-        holes=tuple(replace(hole, reason=_why(report, hole, first)) for hole in report.holes),
-    )
+def _explained(report: BarsReport, first: NDArray[np.datetime64], step: timedelta) -> BarsReport:
+    told = [replace(hole, reason=_why(report, hole, first)) for hole in report.holes]
+    holes: tuple[Hole, ...] = ()
+    for hole in told:
+        holes = joined_holes(holes, (hole,), step)
+    return replace(report, holes=holes)
 
 
 def _why(report: BarsReport, hole: Hole, first: NDArray[np.datetime64]) -> str:

@@ -98,8 +98,12 @@ def test_a_halted_market_is_a_hole_with_its_dates_and_a_dead_one_ends(tmp_path: 
             until_s=START_S + 1_500 * 3_600,
             cost=TradesCost(n_trades=0, n_requests=0, seconds=0.0),
         )
-        hole = Hole(first=START + HOUR, last=START + 1_500 * HOUR, n_bars=1_500, reason="")
-        before = {BTC: BarsReport(instrument=BTC, holes=(hole,))}
+        parts = [(1, 700), (701, 1_500)]  # what the exchange told of its two parts differed
+        holes = [
+            Hole(first=START + a * HOUR, last=START + b * HOUR, n_bars=b - a + 1, reason=str(a))
+            for a, b in parts
+        ]
+        before = {BTC: BarsReport(instrument=BTC, holes=tuple(holes))}
         report = add_from_trades(TradeHistory(feed), store, "kraken", [span], before)[BTC]
     assert_same_bits(store.bars("kraken", BTC, Timeframe.H1), bars.take(np.r_[0:114, 390:524]))
     assert [(hole.first, hole.last, hole.n_bars) for hole in report.holes] == [
