@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from dexml.cli_data import ALTERNATIVE_ME
 from dexml.clock import SystemClock
 from dexml.errors import DataError, UsageError
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["BackfillOptions", "asked_instrument", "progress", "run_backfill"]
 
 SHOWN_HOLES = 5
+ALTERNATIVE_ME = "https://api.alternative.me"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class BackfillOptions:
     newsapi: bool
     newsapi_url: str | None
     series: tuple[str, ...]
-    macro_url: str
+    macro_url: str | None
     yahoo_url: str | None
     scorer: str
 
@@ -203,7 +203,7 @@ def _refuse_unknown(options: BackfillOptions, others: list[str]) -> None:
     from dexml.data.sources.series import SERIES
 
     unknown = [name for name in others if name != FEAR_GREED]
-    if unknown and options.macro_url == ALTERNATIVE_ME:
+    if unknown and options.macro_url is None:
         known = sorted({FEAR_GREED} | {name for name, spec in SERIES.items() if spec.symbol})
         raise UsageError(
             "--series",
@@ -223,7 +223,7 @@ def _series(options: BackfillOptions) -> list[MacroSource]:
     _refuse_unknown(options, others)
     sources: list[MacroSource] = []
     if others:
-        sources.append(MacroFeed(options.macro_url, others))
+        sources.append(MacroFeed(options.macro_url or ALTERNATIVE_ME, others))
     if at_yahoo:
         sources.append(YahooFeed(at_yahoo, options.yahoo_url))
     return sources

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
     from dexml.data.recorded.imports import FileReport
 
-__all__ = ["ALTERNATIVE_ME", "add_data_commands"]
+__all__ = ["add_data_commands"]
 
-ALTERNATIVE_ME = "https://api.alternative.me"
 SHOWN_FILES = 5  # of those refused for one reason
 Scorer = Annotated[str, typer.Option(help="Tone of headlines: vader or textblob.")]
 
@@ -103,8 +102,11 @@ def backfill(
     newsapi_url: Annotated[str, typer.Option(help="Address of another server of NewsAPI.")] = "",
     series: Annotated[str, typer.Option(help="Series, comma separated: fear_greed,vix.")] = "",
     macro_url: Annotated[
-        str, typer.Option(help="Where series are that Yahoo has not.")
-    ] = ALTERNATIVE_ME,
+        str,
+        typer.Option(
+            help="Where series are that Yahoo has not.", show_default="https://api.alternative.me"
+        ),
+    ] = "",
     yahoo_url: Annotated[str, typer.Option(help="Address of another server of Yahoo.")] = "",
     scorer: Scorer = "vader",
     as_json: AsJson = False,
@@ -124,7 +126,7 @@ def backfill(
         newsapi=newsapi,
         newsapi_url=newsapi_url or None,
         series=split_names(series),
-        macro_url=macro_url,
+        macro_url=macro_url or None,
         yahoo_url=yahoo_url or None,
         scorer=scorer,
     )

@@ -102,7 +102,7 @@ def standings(
     instruments: Sequence[str] | None = None,
     now: datetime | None = None,
 ) -> list[Standing]:
-    """Judge the instruments of a store by all exchanges that have bars of them, sorted by name.
+    """Judge the instruments of a store by all exchanges that told of them, sorted by name.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def standings(
         The present instant; without it nothing is said of live use.
     """
     venues: dict[tuple[str, Timeframe], list[str]] = {}
-    for venue, name, timeframe in store.series():
+    for venue, name, timeframe in sorted({*store.series(), *store.series(refused=True)}):
         if instruments is None or name in instruments:
             venues.setdefault((name, timeframe), []).append(venue)
     torn = store.torn() if venues else []

@@ -113,11 +113,6 @@ class Store:
             Whether they came as they closed: then a bar that is seen over `ARRIVAL_S` after its
             close is known from `known_at`, too, except the first page of a series.
 
-        Returns
-        -------
-        int
-            As `append_bars`.
-
         Raises
         ------
         DataError
@@ -283,9 +278,9 @@ class Store:
             refused=_known(seen_late(self.refused(venues, instruments, timeframe)), as_of),
         )
 
-    def series(self) -> list[tuple[str, str, Timeframe]]:
-        """Return what bars there are: (venue, instrument, timeframe), sorted."""
-        return self._logs.series()
+    def series(self, refused: bool = False) -> list[tuple[str, str, Timeframe]]:
+        """Return what bars there are, or `refused` rows: (venue, instrument, timeframe), sorted."""
+        return self._logs.refused_series() if refused else self._logs.series()
 
     def compact(self) -> int:
         """Fold all segments into parquet files; return how many segments there were."""

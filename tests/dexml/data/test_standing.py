@@ -103,6 +103,24 @@ def test_a_stray_stamp_is_no_end_of_the_data(tmp_path: Path) -> None:
     assert (found.closed_at, found.health, found.bars_in_quarantine) == (last, 1.0, 2)
 
 
+def test_an_instrument_of_which_nothing_was_believed_is_told_too(tmp_path: Path) -> None:
+    store, bars = Store(tmp_path), some_bars("BTC/USDT", 2)
+    rows = bars.frame().reset_index().assign(close=np.nan, reason="not a number")
+    store.set_aside("kraken", "BTC/USDT", "1h", rows, to_datetime(bars.closed_at[-1]))
+    (found,) = standings(store, now=to_datetime(bars.closed_at[-1]))
+    assert (found.venues, found.newest_at, found.refused) == (
+        ("kraken",),
+        None,
+        {"not a number": 2},
+    )
+    assert (found.health, found.in_quarantine, found.reason) == (0.0, True, "not a number")
+    assert found.live is not None
+    assert found.live.age_s is None
+    assert "health 0.00 now, no new risk (not a number), no bar;" in "".join(
+        data_lines([found.row()])
+    )
+
+
 def test_a_torn_file_is_named_until_it_is_deleted(tmp_path: Path) -> None:
     store, bars = Store(tmp_path), some_bars("BTC/USDT", 200)
     store.append_bars("binance", bars.take(slice(0, 100)))
