@@ -21,8 +21,9 @@ from dexml.data.storage.consolidation import (
     consolidate,
 )
 from dexml.domain import PRICE_COLUMNS, Bars, unchecked
+from dexml.errors import DataError
 
-__all__ = ["Joined", "join", "parts_of"]
+__all__ = ["Joined", "join", "parts_in", "parts_of"]
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
@@ -113,6 +114,36 @@ def join(
     for alike in rests.values():
         made |= zip(alike, _together(list(alike.values())), strict=True)
     return {name: made[name] for name in wanted}
+
+
+def parts_in(
+    store: str,
+    logs: Mapping[str, BarLog],
+    timeframe: str,
+    instruments: Sequence[str],
+    as_of: datetime | None,
+) -> dict[str, tuple[Mapping[str, Bars], Mapping[str, str]]]:
+    """Return what `join` wants of each instrument, from the logs of some exchanges.
+
+    Raises
+    ------
+    DataError
+        If no exchange has bars of an instrument.
+    """
+    for log in logs.values():
+        log.refresh()
+    parts: dict[str, tuple[Mapping[str, Bars], Mapping[str, str]]] = {
+        name: parts_of(logs, name, as_of) for name in instruments
+    }
+    for name, (found, _) in parts.items():
+        if not found:
+            raise DataError(
+                f"store {store}",
+                f"must hold {timeframe} bars of {name}",
+                f"none at {', '.join(logs)}",
+                "Backfill or import them first.",
+            )
+    return parts
 
 
 def parts_of(
