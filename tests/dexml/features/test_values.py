@@ -12,23 +12,45 @@ import pytest
 from dexml.domain import Bars, History
 from dexml.features.indicators import INDICATORS, Group, compute_columns, indicator
 from dexml.features.panel import WARM_UP, build_panel
-from tests.dexml.features.histories import some_macro, some_news, some_social, some_venues, walk
+from tests.dexml.features.histories import (
+    START,
+    some_macro,
+    some_news,
+    some_social,
+    some_venues,
+    walk,
+)
 from tests.dexml.features.oracles import context, market, prices, technical, volumes
 from tests.dexml.features.oracles.seen import Market, Oracle, Seen
 
 N = 640
+ALONE = 570  # only the first instrument has a bar then
 NAMES = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT")
 HOUR = pd.Timedelta(hours=1)
 SERIES = ("vix", "dxy", "rate", "social_btc")
 
 
+def _seasonal(bars: Bars) -> Bars:
+    """Return bars that move much more than usual in one hour of the day, and hardly in another."""
+    hour = bars.closed_at.astype("datetime64[h]").astype(int) % 24
+    loud = np.where(hour == 9, 15.0, np.where(hour == 15, 0.01, 1.0))
+    edges = np.log(np.append(bars.open[:1], bars.close))
+    close = bars.open[0] * np.exp(np.cumsum(np.diff(edges) * loud))
+    open_ = np.append(bars.open[:1], close[:-1])
+    high = np.maximum(open_, close) * bars.high / np.maximum(bars.open, bars.close)
+    low = np.minimum(open_, close) * bars.low / np.minimum(bars.open, bars.close)
+    return replace(bars, open=open_, high=high, low=low, close=close)
+
+
 def _holed(name: str, seed: int, tick: float | None) -> Bars:
     """Return a walk that opens anywhere, with holes alone and in a row, before the warm-up too."""
     bars = walk(name, N, seed, tick=tick)
+    bars = _seasonal(bars) if name == "ETH/USDT" else bars
     generator = np.random.default_rng(seed)
     place, kept = generator.random(N), generator.random(N) > 0.04
     first = int(generator.integers(450, 550))
     kept[first : first + 9] = False
+    kept[ALONE] = name == NAMES[0]
     bars = replace(bars, open=bars.low + place * (bars.high - bars.low))
     return bars.take([k for k in range(N) if kept[k]])
 
@@ -134,7 +156,8 @@ def _rows(bars: Bars) -> list[int]:
     """Return rows drawn by chance, the first, the last, and those beside holes."""
     drawn = np.random.default_rng(len(bars)).integers(WARM_UP, len(bars), 40)
     holes = WARM_UP + np.flatnonzero(np.diff(bars.closed_at[WARM_UP:]) > np.timedelta64(1, "h"))
-    edges = [WARM_UP, WARM_UP + 1, len(bars) - 1, *holes[-5:], *(holes[-5:] + 1)]
+    alone = int(np.searchsorted(bars.closed_at, START + ALONE * np.timedelta64(1, "h")))
+    edges = [WARM_UP, WARM_UP + 1, alone, len(bars) - 1, *holes[-5:], *(holes[-5:] + 1)]
     return sorted({int(row) for row in (*drawn, *edges)})
 
 
