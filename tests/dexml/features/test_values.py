@@ -25,6 +25,7 @@ from tests.dexml.features.oracles.seen import Market, Oracle, Seen
 
 N = 640
 ALONE = 570  # only the first instrument has a bar then
+NEWS = 440  # the first headline is known at this close, the first about an instrument two later
 NAMES = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT")
 HOUR = pd.Timedelta(hours=1)
 SERIES = ("vix", "dxy", "rate", "social_btc")
@@ -51,17 +52,26 @@ def _holed(name: str, seed: int, tick: float | None) -> Bars:
     first = int(generator.integers(450, 550))
     kept[first : first + 9] = False
     kept[ALONE] = name == NAMES[0]
+    kept[-3:] = name != NAMES[-1]
     bars = replace(bars, open=bars.low + place * (bars.high - bars.low))
     return bars.take([k for k in range(N) if kept[k]])
 
 
 def _refused(bars: dict[str, Bars]) -> pd.DataFrame:
+    """Return refusals of bars that were healed, of one that never was, and of a last one."""
     rows = [(name, row, late) for name in NAMES[:2] for row, late in ((-70, 0), (-40, 3), (-9, 30))]
-    closed_at = pd.DatetimeIndex([bars[name].closed_at[row] for name, row, _ in rows], tz="UTC")
-    late = pd.to_timedelta([late for *_, late in rows], unit="h")
-    facts = {"exchange": "kraken", "reason": "price jump"}
-    frame = pd.DataFrame({"closed_at": closed_at, "known_at": closed_at + late, **facts})
-    return frame.assign(instrument=[name for name, *_ in rows])
+    closed_at = [bars[name].closed_at[row] for name, row, _ in rows]
+    rows += [("SOL/USDT", 0, 0), ("XRP/USDT", 0, 0)]
+    closed_at += [_close(ALONE), _close(N - 2)]
+    known_at = [at + np.timedelta64(rows[k][2], "h") for k, at in enumerate(closed_at)]
+    frame = {"closed_at": closed_at, "known_at": known_at}
+    stamps = {name: pd.DatetimeIndex(values, tz="UTC") for name, values in frame.items()}
+    facts = {"instrument": [name for name, *_ in rows], "exchange": "kraken"}
+    return pd.DataFrame({**stamps, **facts, "reason": "price jump"})
+
+
+def _close(hour: int) -> np.datetime64:
+    return START + hour * np.timedelta64(1, "h")
 
 
 def _macro(bars: Bars) -> pd.DataFrame:
@@ -79,7 +89,7 @@ def _macro(bars: Bars) -> pd.DataFrame:
 def _news(bars: Bars) -> pd.DataFrame:
     """Return headlines that begin after the warm-up, some known at a close, some told again."""
     news = some_news(bars, 900)
-    news = news[news["known_at"] > pd.Timestamp(bars.closed_at[WARM_UP + 20], tz="UTC")]
+    news = news[news["known_at"] > pd.Timestamp(bars.closed_at[NEWS + 4], tz="UTC")]
     sharp = news.iloc[::5].assign(known_at=lambda rows: rows["known_at"].dt.ceil("h"))
     again = [
         news.iloc[k::7].assign(
@@ -89,8 +99,12 @@ def _news(bars: Bars) -> pd.DataFrame:
         for k, wait in enumerate((HOUR, 6 * HOUR, 5.9 * HOUR))
     ]
     rest = news.drop(index=sharp.index)
-    first = news.iloc[[0]].assign(instruments="", known_at=news["known_at"].min() - 5 * HOUR)
-    return pd.concat([first.assign(title="first"), rest, sharp, *again], ignore_index=True)
+    begins = [news.iloc[[k]].assign(title=f"first {k}") for k in (0, 1)]
+    begins[0] = begins[0].assign(instruments="", known_at=pd.Timestamp(_close(NEWS), tz="UTC"))
+    begins[1] = begins[1].assign(
+        instruments="BTC/USDT", known_at=pd.Timestamp(_close(NEWS + 2), tz="UTC")
+    )
+    return pd.concat([*begins, rest, sharp, *again], ignore_index=True)
 
 
 @cache
@@ -102,6 +116,7 @@ def _history() -> History:
     closes["BTC/USDT"].iloc[-60:-50, 1] *= 1.06
     closes["ETH/USDT"] = closes["ETH/USDT"].drop(columns="kraken")
     closes["ETH/USDT"].iloc[-30:-4] = np.nan
+    closes["SOL/USDT"] = some_venues(bars["SOL/USDT"])[["kraken"]]
     return History(
         bars=bars,
         news=_news(whole),
@@ -156,8 +171,8 @@ def _rows(bars: Bars) -> list[int]:
     """Return rows drawn by chance, the first, the last, and those beside holes."""
     drawn = np.random.default_rng(len(bars)).integers(WARM_UP, len(bars), 40)
     holes = WARM_UP + np.flatnonzero(np.diff(bars.closed_at[WARM_UP:]) > np.timedelta64(1, "h"))
-    alone = int(np.searchsorted(bars.closed_at, START + ALONE * np.timedelta64(1, "h")))
-    edges = [WARM_UP, WARM_UP + 1, alone, len(bars) - 1, *holes[-5:], *(holes[-5:] + 1)]
+    told = np.searchsorted(bars.closed_at, [_close(ALONE), _close(NEWS), _close(NEWS + 2)])
+    edges = [WARM_UP, WARM_UP + 1, *told, len(bars) - 1, *holes[-5:], *(holes[-5:] + 1)]
     return sorted({int(row) for row in (*drawn, *edges)})
 
 
@@ -205,3 +220,42 @@ def test_a_column_without_an_oracle_is_named() -> None:
         assert _unexplained() == {"half_close", "raw_half"}
     finally:
         INDICATORS.pop("half_close")
+
+
+# In a market that stands still nothing is infinite, and what compares is neutral.
+NEUTRAL = {
+    **dict.fromkeys(("bar_location", "range_position_20", "range_position_72"), 0.5),
+    **dict.fromkeys(("h4_range_position_20", "d1_range_position_14", "bbands_position"), 0.5),
+    **dict.fromkeys(("return_rank_1", "return_rank_24"), 0.5),
+    **dict.fromkeys(("volatility_same_hour", "true_range_rel", "relative_volatility_24"), 1.0),
+    **dict.fromkeys(("volatility_closed_form", "volatility_closed_form_seasonal"), 1.0),
+    **dict.fromkeys(("aroon_up", "aroon_down"), 100.0),  # the last of equals is the newest
+    **{"data_health": 1.0, "cdl_doji": 1.0, "willr_14": -0.0},
+}
+CLOCK = tuple(name for name in ORACLES if name.startswith("next_"))
+
+
+def test_in_a_market_that_stands_still_every_column_is_neutral() -> None:
+    flat = {name: np.full(N, 5.0) for name in ("open", "high", "low", "close")}
+    still = replace(walk(n=N), volume=np.zeros(N), **flat)
+    bars = {name: replace(still, instrument=name) for name in NAMES[:2]}
+    panel = build_panel(History(bars=bars)).drop(columns=list(CLOCK))
+    found = {name: set(values.round(12)) for name, values in panel.items()}
+    assert found == {name: {NEUTRAL.get(str(name), 0.0)} for name in found}
+
+
+def test_an_empty_market_counts_as_a_trace_of_volume() -> None:
+    bars = walk(n=N)
+    silent = np.where(np.arange(N) == N - 1, 5.0, 0.0)
+    found = compute_columns(replace(bars, volume=silent), only=("volume_ratio_1",))
+    assert found["volume_ratio_1"][-1] == pytest.approx(np.log(5.0 / 1e-12))
+
+
+def test_after_standing_still_distances_are_bounded_by_a_thousand() -> None:
+    close = np.append(np.full(N - 1, 5.0), 5.0 + 1e-9)
+    fields = dict.fromkeys(("open", "high", "low", "close"), close)
+    early = np.where(np.arange(N) < 60, 1.0 + 0.1 * (np.arange(N) % 2), 1.0)
+    moved = {name: values * early for name, values in fields.items()}
+    only = ("leaving_distance", "staying_distance")
+    found = compute_columns(replace(walk(n=N), **moved), only=only)
+    assert max(values[384:].max() for values in found.values()) <= 1e3
