@@ -200,8 +200,7 @@ class LivePanel:
             Index instrument; the columns that `compute_columns(bars, raw=True)` adds.
         """
         values = self._handles.read()
-        names = [name for one in self._indicators for name in one.raw]
-        table = {name: values[name][0].copy() for name in names}
+        table = {name: values[name][0].copy() for one in self._indicators for name in one.raw}
         return pd.DataFrame(table, index=pd.Index(self._names, name="instrument"))
 
     def _check(self, heard: Mapping[str, Bar]) -> np.datetime64:
