@@ -251,11 +251,10 @@ def test_an_empty_market_counts_as_a_trace_of_volume() -> None:
     assert found["volume_ratio_1"][-1] == pytest.approx(np.log(5.0 / 1e-12))
 
 
-def test_after_standing_still_distances_are_bounded_by_a_thousand() -> None:
-    close = np.append(np.full(N - 1, 5.0), 5.0 + 1e-9)
-    fields = dict.fromkeys(("open", "high", "low", "close"), close)
-    early = np.where(np.arange(N) < 60, 1.0 + 0.1 * (np.arange(N) % 2), 1.0)
-    moved = {name: values * early for name, values in fields.items()}
-    only = ("leaving_distance", "staying_distance")
-    found = compute_columns(replace(walk(n=N), **moved), only=only)
-    assert max(values[384:].max() for values in found.values()) <= 1e3
+# The mean of equal closes is off by a rounding, and there is hardly a volatility to measure it in.
+def test_after_standing_still_for_long_distances_are_bounded_by_a_thousand() -> None:
+    n = 2_500
+    close = np.where(np.arange(n) < 60, 5.1 + 0.1 * (np.arange(n) % 2), 5.1)
+    bars = replace(walk(n=n), **dict.fromkeys(("open", "high", "low", "close"), close))
+    found = compute_columns(bars, only=("leaving_distance", "staying_distance"))
+    assert {float(values[384:].max()) for values in found.values()} == {1e3}
