@@ -98,8 +98,10 @@ def audit(
     if len(raw):
         leaks += _check_cuts(history, raw, _drawn(raw, _RAW_CUTS, generator), raw_panel, generator)
     found, names = check_labels(history, labels, horizon) if labels is not None else ([], ())
+    empty = whole.isna().all()
     return AuditReport(
-        features=tuple(map(str, whole.columns)),
+        features=tuple(map(str, whole.columns[~empty])),
+        empty=tuple(map(str, whole.columns[empty])),
         raw=tuple(map(str, raw.columns)),
         labels=names,
         leaks=first_of_each([*leaks, *found]),

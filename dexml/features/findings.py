@@ -53,12 +53,15 @@ class AuditReport:
     ----------
     features, raw, labels : tuple of str
         Columns of the panel, those that never enter a model, and targets.
+    empty : tuple of str
+        Columns of the panel without a single value, of which nothing can be said.
     seconds : float
     """
 
     features: tuple[str, ...]
     raw: tuple[str, ...]
     labels: tuple[str, ...]
+    empty: tuple[str, ...]
     leaks: tuple[Leak, ...]
     seconds: float
 

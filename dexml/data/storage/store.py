@@ -14,6 +14,7 @@ import pandas as pd
 
 from dexml.clock import utc
 from dexml.data.quality import Rule, suspects
+from dexml.data.storage.bar_log import BarLog
 from dexml.data.storage.bar_rows import BarRows, timeframe_of
 from dexml.data.storage.joining import Joined, join, parts_of
 from dexml.data.storage.logs import Logs
@@ -249,15 +250,7 @@ class Store:
         logs = {venue: self._logs.bars(venue, Timeframe(timeframe)) for venue in venues}
         for log in logs.values():
             log.refresh()
-        parts = {name: parts_of(logs, name, as_of) for name in instruments}
-        for name, (found, _) in parts.items():
-            if not found:
-                raise DataError(
-                    f"store {self._logs}",
-                    f"must hold {timeframe} bars of {name}",
-                    f"none at {', '.join(venues)}",
-                    "Backfill or import them first.",
-                )
+        parts = {name: self._found(logs, name, timeframe, as_of) for name in instruments}
         before = self._joined.setdefault(Timeframe(timeframe), {})
         joined = join(parts, before)
         before |= joined
@@ -269,9 +262,41 @@ class Store:
             refused=_known(self.refused(venues, instruments, timeframe), as_of),
         )
 
+    def parts(
+        self, venues: Sequence[str], instrument: str, timeframe: Timeframe | str
+    ) -> tuple[dict[str, Bars], dict[str, str]]:
+        """Return an instrument's bars by exchange and the currencies, for `consolidate`.
+
+        Raises
+        ------
+        DataError
+            If it has no bars at any of `venues`.
+        """
+        logs = {venue: self._logs.bars(venue, Timeframe(timeframe)) for venue in venues}
+        for log in logs.values():
+            log.refresh()
+        return self._found(logs, instrument, timeframe, None)
+
     def series(self) -> list[tuple[str, str, Timeframe]]:
         """Return what bars there are: (venue, instrument, timeframe), sorted."""
         return self._logs.series()
+
+    def _found(
+        self,
+        logs: Mapping[str, BarLog],
+        instrument: str,
+        timeframe: Timeframe | str,
+        as_of: datetime | None,
+    ) -> tuple[dict[str, Bars], dict[str, str]]:
+        parts, quotes = parts_of(logs, instrument, as_of)
+        if not parts:
+            raise DataError(
+                f"store {self._logs}",
+                f"must hold {timeframe} bars of {instrument}",
+                f"none at {', '.join(logs)}",
+                "Backfill or import them first.",
+            )
+        return parts, quotes
 
     def compact(self) -> int:
         """Fold all segments into parquet files; return how many segments there were."""
