@@ -60,10 +60,10 @@ def _since(history: History, first: np.datetime64) -> History:
 # The last headline before the first bar stays: it says that there is news, though none is new.
 def _recent(news: pd.DataFrame, start: pd.Timestamp) -> pd.Series[bool]:
     recent = news["known_at"] > start - pd.Timedelta(days=1)
-    for old in (news[~recent], news[~recent & (news["instruments"].str.strip() != "")]):
-        if len(old):
-            recent[old["known_at"].idxmax()] = True
-    return recent
+    old = news[~recent]
+    named = old[old["instruments"].str.strip() != ""]
+    last = [one["known_at"].idxmax() for one in (old, named) if len(one)]
+    return recent | pd.Series(news.index.isin(last), index=news.index)
 
 
 def forge_future(history: History, cut: np.datetime64, generator: np.random.Generator) -> History:
