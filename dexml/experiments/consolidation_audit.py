@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,14 +17,25 @@ from dexml.features.forgeries import forge_future
 __all__ = ["audit_consolidation"]
 
 
-def audit_consolidation(parts: Mapping[str, Parts], seed: int, n_cuts: int = 4) -> list[Leak]:
+Consolidate = Callable[[Mapping[str, Bars], Mapping[str, str]], Bars]
+Frame = Callable[[Mapping[str, Bars]], pd.DataFrame]
+
+
+def audit_consolidation(
+    parts: Mapping[str, Parts],
+    seed: int,
+    n_cuts: int = 4,
+    consolidate: Consolidate = consolidate,
+) -> list[Leak]:
     """Cut off and change the future of each exchange, and consolidate again.
 
     Parameters
     ----------
     parts : mapping of instrument to (bars by exchange, quote currencies)
     n_cuts : int
-        Instants drawn for each instrument.
+        Instants for each instrument: half by chance, half where exchanges have no bar.
+    consolidate : callable
+        Takes the bars and quote currencies of one instrument.
 
     Returns
     -------
@@ -31,36 +43,47 @@ def audit_consolidation(parts: Mapping[str, Parts], seed: int, n_cuts: int = 4) 
         Of features such as `consolidated_close`.
     """
     generator = np.random.default_rng([seed, 2])
-    several = {name: found for name, found in parts.items() if len(found[0]) > 1}
-    return [
-        leak
-        for name, (bars, quotes) in several.items()
-        for leak in _check(name, bars, quotes, n_cuts, generator)
-    ]
+    leaks = []
+    for name, (bars, quotes) in parts.items():
+        if len(bars) > 1:
+            frame = partial(_frame, name, quotes, consolidate)
+            leaks += _check(bars, frame, n_cuts, generator)
+    return leaks
 
 
 def _check(
-    name: str,
-    parts: Mapping[str, Bars],
-    quotes: Mapping[str, str],
-    n_cuts: int,
-    generator: np.random.Generator,
+    parts: Mapping[str, Bars], frame: Frame, n_cuts: int, generator: np.random.Generator
 ) -> Iterator[Leak]:
-    whole = _frame(name, parts, quotes)
+    whole = frame(parts)
     stamps = whole.index.get_level_values(0)
-    for at in sorted({stamps[int(k)] for k in generator.integers(0, len(stamps), n_cuts)}):
+    for at in _cuts(pd.DatetimeIndex(stamps), parts, n_cuts, generator):
         cut = at.tz_localize(None).to_datetime64()
         before = whole[stamps <= at]
         past = {venue: bars.until(cut) for venue, bars in parts.items()}
         known = {venue: bars for venue, bars in past.items() if len(bars)}
-        yield from compare(before, _frame(name, known, quotes), "truncation", 0.0)
-        forged = _frame(name, forge_future(History(bars=parts), cut, generator).bars, quotes)
-        yield from compare(
-            before, forged[forged.index.get_level_values(0) <= at], "perturbation", 0.0
-        )
+        yield from compare(before, frame(known), "truncation", 0.0)
+        forged = frame(forge_future(History(bars=parts), cut, generator).bars)
+        kept = forged[forged.index.get_level_values(0) <= at]
+        yield from compare(before, kept, "perturbation", 0.0)
 
 
-def _frame(name: str, parts: Mapping[str, Bars], quotes: Mapping[str, str]) -> pd.DataFrame:
+# Half of them by chance, half where the fewest exchanges have a bar.
+def _cuts(
+    stamps: pd.DatetimeIndex,
+    parts: Mapping[str, Bars],
+    n_cuts: int,
+    generator: np.random.Generator,
+) -> list[pd.Timestamp]:
+    at = stamps.tz_localize(None).to_numpy()
+    n_there = np.sum([np.isin(at, bars.closed_at) for bars in parts.values()], axis=0)
+    order = generator.permutation(len(stamps))
+    fewest = order[np.argsort(n_there[order], kind="stable")]
+    return [stamps[int(k)] for k in {*order[: n_cuts // 2], *fewest[: n_cuts // 2]}]
+
+
+def _frame(
+    name: str, quotes: Mapping[str, str], consolidate: Consolidate, parts: Mapping[str, Bars]
+) -> pd.DataFrame:
     there = {venue: quote for venue, quote in quotes.items() if venue in parts}
     frame = consolidate(parts, there).frame().add_prefix("consolidated_")
     return pd.concat({name: frame}, names=["instrument"]).swaplevel()
