@@ -35,7 +35,7 @@ __all__ = ["AuditReport", "Build", "Check", "Labels", "Leak", "audit"]
 Build = Callable[[History], pd.DataFrame]
 
 _ROWS = 220  # of a stretch, after its warm-up
-_RAW_CUTS = 4
+_RAW_CUTS = 3
 _TOLERANCE = 1e-6
 
 

@@ -10,7 +10,6 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from dexml.domain import PRICE_COLUMNS, Bars
@@ -85,6 +84,7 @@ class _Past:
         readers: tuple[Reader, ...] = (*shared, *derived)
         self._depth = max((rows_read(one, bars.timeframe) for one in readers), default=1)
         self._places = rows
+        self._at: dict[int, Places] = {}
         self._read: dict[int, Rows] = {}
         self._values: dict[str, Floats] = {}
         for study in studies:
@@ -128,7 +128,9 @@ class _Past:
         first = int(self._places.min()) + 1 - n
         nothing = np.full(max(-first, 0), BEFORE if values.dtype.kind == "M" else np.nan)
         near = np.concatenate([nothing, values[max(first, 0) : int(self._places.max()) + 1]])
-        return np.array(sliding_window_view(near, n)[self._places - n + 1 - first].T, order="C")
+        if n not in self._at:
+            self._at[n] = self._places + (1 - n - first) + np.arange(n)[:, None]
+        return near.take(self._at[n])
 
     def _rows(self, n: int) -> Rows:
         if n not in self._read:
