@@ -43,7 +43,7 @@ def audit_consolidation(
         Of features such as `consolidated_close`.
     """
     generator = np.random.default_rng([seed, 2])
-    leaks = []
+    leaks: list[Leak] = []
     for name, (bars, quotes) in parts.items():
         if len(bars) > 1:
             frame = partial(_frame, name, quotes, consolidate)

@@ -90,11 +90,16 @@ def audit(
     whole = make(history)
     _refuse_short(history, whole)
     generator = np.random.default_rng([seed, _digest(history)])
-    leaks = [*_check_last(history, whole, n_cuts, make, generator, live=build is None)]
+    piece = tail(history, warm_up(history.timeframe) + _ROWS)
+    alone = make(piece)
+    leaks = [*_check_start(history, piece, whole, alone, make)]
+    leaks += _check_cuts(piece, alone, _cuts(piece, alone, n_cuts, generator), make, generator)
     leaks += _check_anywhere(history, whole, (n_cuts + 1) // 2, make, generator)
     own = own_columns(history) if build else columns_of(whole, history)
     leaks += _check_indicators(history, own, generator)
-    raw = raw_panel(history) if build is None else pd.DataFrame()
+    if build is None and not leaks:
+        leaks += compare(*heard_live(piece, alone), "live", 0.0)
+    raw = pd.DataFrame() if build else raw_panel(history)
     if len(raw):
         leaks += _check_cuts(history, raw, _drawn(raw, _RAW_CUTS, generator), raw_panel, generator)
     found, names = check_labels(history, labels, horizon) if labels is not None else ([], ())
@@ -121,23 +126,6 @@ def _refuse_short(history: History, whole: pd.DataFrame) -> None:
 
 def _digest(history: History) -> int:
     return zlib.crc32(b"".join(bars.close.tobytes() for bars in history.bars.values()))
-
-
-def _check_last(
-    history: History,
-    whole: pd.DataFrame,
-    n_cuts: int,
-    build: Build,
-    generator: np.random.Generator,
-    live: bool,
-) -> list[Leak]:
-    piece = tail(history, warm_up(history.timeframe) + _ROWS)
-    alone = build(piece)
-    leaks = [*_check_start(history, piece, whole, alone, build)]
-    leaks += _check_cuts(piece, alone, _cuts(piece, alone, n_cuts, generator), build, generator)
-    if live and not leaks:
-        leaks += compare(*heard_live(piece, alone), "live", 0.0)
-    return leaks
 
 
 # Where the history began makes no difference; nor, as a stretch ends before it does, where it ends.

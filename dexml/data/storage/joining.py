@@ -21,8 +21,9 @@ from dexml.data.storage.consolidation import (
     consolidate,
 )
 from dexml.domain import PRICE_COLUMNS, Bars, unchecked
+from dexml.errors import DataError
 
-__all__ = ["Joined", "join", "parts_of"]
+__all__ = ["Joined", "join", "some_parts_of"]
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
@@ -115,19 +116,33 @@ def join(
     return {name: made[name] for name in wanted}
 
 
-def parts_of(
-    logs: Mapping[str, BarLog], name: str, as_of: datetime | None
+def some_parts_of(
+    logs: Mapping[str, BarLog], name: str, as_of: datetime | None, where: str, timeframe: str
 ) -> tuple[dict[str, Bars], dict[str, str]]:
     """Return an instrument's bars by exchange, and the currency of those that quote another one.
 
+    Raises
+    ------
+    DataError
+        If none of them has any; `where` names the store.
+
+    Notes
+    -----
     An exchange without bars of the instrument itself stands in with bars in dollars for tethers or
     the other way, see `STANDS_FOR`, if another one has some.
     """
     found = {venue: log.bars(name, as_of) for venue, log in logs.items()}
     parts = {venue: bars for venue, bars in found.items() if len(bars)}
     quotes = {venue: quote_at(venue, name) for venue in parts}
+    if not parts:
+        raise DataError(
+            where,
+            f"must hold {timeframe} bars of {name}",
+            f"none at {', '.join(logs)}",
+            "Backfill or import them first.",
+        )
     base, own = name.split("/")
-    for venue in (one for one in logs if parts and one not in parts):
+    for venue in (one for one in logs if one not in parts):
         for quote in STANDS_FOR.get(own, ()):
             bars = logs[venue].bars(f"{base}/{quote}", as_of)
             if len(bars) and venue not in parts:

@@ -14,9 +14,8 @@ import pandas as pd
 
 from dexml.clock import utc
 from dexml.data.quality import Rule, suspects
-from dexml.data.storage.bar_log import BarLog
 from dexml.data.storage.bar_rows import BarRows, timeframe_of
-from dexml.data.storage.joining import Joined, join, parts_of
+from dexml.data.storage.joining import Joined, join, some_parts_of
 from dexml.data.storage.logs import Logs
 from dexml.data.storage.quarantine import refusals, set_aside
 from dexml.data.storage.revisions import (
@@ -250,7 +249,8 @@ class Store:
         logs = {venue: self._logs.bars(venue, Timeframe(timeframe)) for venue in venues}
         for log in logs.values():
             log.refresh()
-        parts = {name: self._found(logs, name, timeframe, as_of) for name in instruments}
+        root = f"store {self._logs}"
+        parts = {name: some_parts_of(logs, name, as_of, root, timeframe) for name in instruments}
         before = self._joined.setdefault(Timeframe(timeframe), {})
         joined = join(parts, before)
         before |= joined
@@ -275,28 +275,11 @@ class Store:
         logs = {venue: self._logs.bars(venue, Timeframe(timeframe)) for venue in venues}
         for log in logs.values():
             log.refresh()
-        return self._found(logs, instrument, timeframe, None)
+        return some_parts_of(logs, instrument, None, f"store {self._logs}", timeframe)
 
     def series(self) -> list[tuple[str, str, Timeframe]]:
         """Return what bars there are: (venue, instrument, timeframe), sorted."""
         return self._logs.series()
-
-    def _found(
-        self,
-        logs: Mapping[str, BarLog],
-        instrument: str,
-        timeframe: Timeframe | str,
-        as_of: datetime | None,
-    ) -> tuple[dict[str, Bars], dict[str, str]]:
-        parts, quotes = parts_of(logs, instrument, as_of)
-        if not parts:
-            raise DataError(
-                f"store {self._logs}",
-                f"must hold {timeframe} bars of {instrument}",
-                f"none at {', '.join(logs)}",
-                "Backfill or import them first.",
-            )
-        return parts, quotes
 
     def compact(self) -> int:
         """Fold all segments into parquet files; return how many segments there were."""
