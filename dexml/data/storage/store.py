@@ -34,7 +34,6 @@ from dexml.domain import (
     Timeframe,
     to_datetime64,
 )
-from dexml.errors import DataError
 
 __all__ = ["Store"]
 
