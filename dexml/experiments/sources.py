@@ -15,7 +15,6 @@ from dexml.errors import DataError, UsageError
 from dexml.simulation.market import INSTRUMENTS, MarketConfig, PlantedMarket, plant
 
 __all__ = [
-    "audit_history",
     "bar_sets",
     "load_history",
     "newest",
@@ -26,9 +25,6 @@ __all__ = [
 ]
 
 
-AUDITED_BARS = 3_000
-
-
 def load_history(
     paths: tuple[Path, ...], symbols: tuple[str, ...], *, n_bars: int, seed: int
 ) -> History:
@@ -36,13 +32,6 @@ def load_history(
     if paths:
         return History(bars=recorded_bars(paths, symbols, n_bars=n_bars))
     return plant_market(symbols, n_bars=n_bars, seed=seed, bayes_accuracy=0.70).history
-
-
-def audit_history(paths: tuple[Path, ...], symbols: tuple[str, ...], *, seed: int) -> History:
-    """Return at most 3,000 of the newest bars of recorded files or, with no paths, planted ones."""
-    if paths:
-        return History(bars=newest(shared_bars(paths, symbols), AUDITED_BARS))
-    return load_history((), symbols, n_bars=AUDITED_BARS, seed=seed)
 
 
 def plant_market(

@@ -156,6 +156,8 @@ def parts_of(
 ) -> tuple[dict[str, Bars], dict[str, str]]:
     """Return an instrument's bars by exchange, and the currency of those that quote another one.
 
+    Notes
+    -----
     An exchange without bars of the instrument itself stands in with bars in dollars for tethers or
     the other way, see `STANDS_FOR`, if another one has some.
     """

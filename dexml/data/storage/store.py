@@ -278,6 +278,13 @@ class Store:
             refused=_known(seen_late(self.refused(venues, instruments, timeframe)), as_of),
         )
 
+    def parts(
+        self, venues: Sequence[str], instrument: str, timeframe: Timeframe | str
+    ) -> tuple[Mapping[str, Bars], Mapping[str, str]]:
+        """Return an instrument's bars by exchange and the currencies, for `consolidate`."""
+        logs = {venue: self._logs.bars(venue, Timeframe(timeframe)) for venue in venues}
+        return parts_in(str(self._logs), logs, timeframe, (instrument,), None)[instrument]
+
     def series(self, refused: bool = False) -> list[tuple[str, str, Timeframe]]:
         """Return what bars there are, or `refused` rows: (venue, instrument, timeframe), sorted."""
         return self._logs.refused_series() if refused else self._logs.series()
