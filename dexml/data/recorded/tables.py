@@ -19,7 +19,7 @@ __all__ = ["ENDINGS", "read_table"]
 
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".json")
 _BROKEN = (
-    *(ValueError, OSError, EOFError, OverflowError, TypeError, RecursionError),
+    *(ValueError, OSError, EOFError, OverflowError, TypeError, LookupError, RecursionError),
     *(zlib.error, pa.ArrowException, pd.errors.ParserWarning),
 )
 _KRAKEN_ROW = ("time", "open", "high", "low", "close", "vwap", "volume", "trades")

@@ -112,11 +112,6 @@ class Store:
         live : bool
             Whether they came as they closed: then a bar that is seen over `ARRIVAL_S` after its
             close is known from `known_at`, too, except the first page of a series.
-
-        Raises
-        ------
-        DataError
-            If there are several timeframes.
         """
         if not bars:
             return 0

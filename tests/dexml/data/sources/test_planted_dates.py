@@ -119,12 +119,12 @@ def test_no_registered_series_is_known_on_the_stamp_of_its_period(name: str) -> 
     assert (SERIES[name].release.known_at(days) > days).all()
 
 
-@pytest.mark.parametrize("name", ["vix", "dxy", "us10y"])
+@pytest.mark.parametrize(("name", "value"), [("vix", 13.3), ("dxy", 102.4), ("us10y", 4.2)])
 def test_a_day_of_new_york_is_known_after_its_close_in_summer_and_winter(
-    name: str, tmp_path: Path
+    name: str, value: float, tmp_path: Path
 ) -> None:
     file = tmp_path / f"{name}_daily.csv"
-    file.write_text("date,close\n2024-01-05,13.3\n2024-07-05,12.4\n", encoding="utf-8")
+    file.write_text(f"date,close\n2024-01-05,{value}\n2024-07-05,{value}\n", encoding="utf-8")
     known = parse_series(file, read_table(file), None).macro["known_at"]
     assert (known.dt.tz_convert("America/New_York").dt.time >= time(17)).all()
     assert known.dt.date.astype(str).tolist() == ["2024-01-05", "2024-07-05"]
