@@ -23,6 +23,7 @@ from dexml.domain import Bar, History, Timeframe
 from dexml.execution.paper import PaperBroker
 from dexml.experiments.origin import Origin
 from dexml.ledger import Ledger
+from dexml.models.registry import Registry
 from dexml.records import encode
 from dexml.state import State
 
@@ -39,11 +40,14 @@ class Place:
     ----------
     ledger_url : str
         SQLAlchemy URL; "": SQLite in the home.
+    registry_uri: str
+        Address of the model versions; "": in the home.
     """
 
     home: Path
     run: str
     ledger_url: str = ""
+    registry_uri: str = ""
 
     @property
     def folder(self) -> Path:
@@ -56,6 +60,10 @@ class Place:
     @property
     def database_url(self) -> str:
         return self.ledger_url or f"sqlite:///{self.home / 'ledger.sqlite'}"
+
+    @property
+    def registry(self) -> Registry:
+        return Registry.of(self.home, self.registry_uri)
 
 
 class Crew:
@@ -95,7 +103,9 @@ class Crew:
     def start_trainers(self, names: tuple[str, ...]) -> None:
         """Start the owner of each member's models."""
         for name in names:
-            self._add(TrainerActor, f"trainer:{name}", name, str(self.place.home))
+            self._add(
+                TrainerActor, f"trainer:{name}", name, str(self.place.home), self.place.registry_uri
+            )
 
     def start_traders(self, model: str, costs: CostConfig | None = None) -> None:
         """Start the owners of forecasts, book, account and outcomes, serving `model`."""
@@ -106,11 +116,12 @@ class Crew:
             ForecastActor,
             "forecast",
             run,
-            str(self.place.home / "models"),
+            str(self.place.home),
             str(self.place.store),
             url,
             self.venues,
             self.instruments,
+            self.place.registry_uri,
             begin=lambda: (model,),
         )
         self._add(RiskActor, "risk", run, url)

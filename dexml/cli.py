@@ -12,6 +12,7 @@ import typer
 from dexml import __version__
 from dexml.cli_data import add_data_commands
 from dexml.cli_ledger import Run, has_ledger, latest_run, opened_ledger
+from dexml.cli_models import models_app
 from dexml.cli_modes import add_mode_commands
 from dexml.cli_options import (
     AsJson,
@@ -47,6 +48,7 @@ add_data_commands(app)
 add_mode_commands(app)
 add_report_command(app)
 app.add_typer(config_app, name="config")
+app.add_typer(models_app, name="models")
 
 
 def main() -> NoReturn:
@@ -117,6 +119,7 @@ def demo(
             keep=keep,
             exchanges=settings.data.exchanges,
             ledger_url=settings.ledger_url,
+            registry_uri=settings.registry_uri or "",
             kernel=settings.kernel(),
         )
         shown.result = run_demo(options, shown.console)

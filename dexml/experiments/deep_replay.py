@@ -177,9 +177,9 @@ def _suites(registry: Registry, digests: set[str], found: Differences) -> dict[s
     for digest in sorted(digests):
         if digest not in registry.versions():
             fix = "Restore it from a backup, or replay without --deep."
-            raise UsageError(f"model {digest}", f"must be in {registry.root}", "missing", fix)
+            raise UsageError(f"model {digest}", f"must be in {registry}", "missing", fix)
         try:
-            suites[digest] = Suite.load(registry, digest)
+            suites[digest] = Suite.load(registry, digest, compatible=False)
         except ModelError as error:
             found.compare("model", digest, error.rule.removeprefix("must have "), error.was)
     return suites
