@@ -225,15 +225,29 @@ class ObjectFolder:
         try:
             yield
         except OSError as error:
-            if self._files.get_file_info(self._at(name)).is_file:
-                raise
+            with self._reaching():
+                there = self._files.get_file_info(self._at(name)).is_file
+            if there:
+                raise self._away(error) from error
             raise FileNotFoundError(self._at(name)) from error
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self._away(error) from error
+
+    def _away(self, error: OSError) -> EnvironmentRefused:
+        fix = "Check its address, the network, and what your credentials allow."
+        return EnvironmentRefused(f"folder {self}", "must be within reach", error, fix)
 
     def _listed(self, *, recursive: bool) -> list[Any]:
         from pyarrow.fs import FileSelector
 
         wanted = FileSelector(self._path, allow_not_found=True, recursive=recursive)
-        return [info for info in self._files.get_file_info(wanted) if info.is_file]
+        with self._reaching():
+            return [info for info in self._files.get_file_info(wanted) if info.is_file]
 
 
 def write_durably(path: Path, content: bytes, mode: int = 0o666) -> None:

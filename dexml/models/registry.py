@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -14,6 +11,14 @@ from typing import Any
 
 from dexml.errors import ModelError
 from dexml.folders import Folder, LocalFolder, open_folder
+from dexml.models.copying import (
+    add_folder,
+    describe_files,
+    drop_folder,
+    file_digest,
+    leftovers,
+    swap_file,
+)
 from dexml.models.requirements import feature_schema, library_versions, python_version
 from dexml.models.sealing import Seal, Signer, canonical
 from dexml.models.stages import Stages
@@ -27,12 +32,9 @@ from dexml.models.verification import (
     changed,
     check_head,
     check_version,
-    listed,
 )
 
 __all__ = ["Registry", "file_digest", "library_versions"]
-
-_STAGING, _GONE = ".publish-", ".gone-"
 
 
 class Registry:
@@ -109,7 +111,7 @@ class Registry:
         ModelError
             If the folder is empty or holds a link, or the manifest is no finite JSON.
         """
-        text = canonical(_whole(manifest, _files(folder), columns))
+        text = canonical(_whole(manifest, describe_files(folder), columns))
         digest = hashlib.sha256(text).hexdigest()
         if self._has(digest):
             self._check(digest, Rules(trusted=None, compatible=False))
@@ -191,17 +193,11 @@ class Registry:
     def remove(self, digest: str) -> None:
         """Remove a version; whoever has loaded it keeps it."""
         self._require(digest)
-        gone = Path(tempfile.mkdtemp(prefix=_GONE, dir=self.root)) / digest
-        os.replace(self.root / digest, gone)  # nobody meets half a version
-        shutil.rmtree(gone.parent)
+        drop_folder(self.root / digest)
 
     def leftovers(self) -> tuple[Path, ...]:
         """Return the folders of publications and removals that a crash cut short, or that run."""
-        if not self.root.is_dir():
-            return ()
-        return tuple(
-            sorted(one for one in self.root.iterdir() if one.name.startswith((_STAGING, _GONE)))
-        )
+        return leftovers(self.root)
 
     @property
     def _folder(self) -> Folder:
@@ -222,38 +218,16 @@ class Registry:
         return folder, *check_version(folder, digest, rules)
 
     def _head(self, digest: str, name: str) -> bytes:
-        with suppress(OSError):
+        with suppress(FileNotFoundError):
             return self._folder.under(digest).read(name)
         return b""
 
     def _add(self, folder: Path, digest: str, head: Mapping[str, bytes]) -> None:
-        self.root.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=self.root))
-        try:
-            shutil.copytree(folder, staging, dirs_exist_ok=True)
-            for name, content in head.items():
-                (staging / name).write_bytes(content)
-            _sync(staging)
-            _put(staging, self.root / digest)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+        add_folder(folder, self.root / digest, head)
         self._check(digest, Rules(trusted=None, compatible=False))
 
     def _seal(self, digest: str, content: bytes) -> None:
-        staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=self.root))
-        try:  # a file that is half written must not be found in the version
-            (staging / SEAL).write_bytes(content)
-            _sync(staging)
-            os.replace(staging / SEAL, self.root / digest / SEAL)
-            _sync_folder(self.root / digest)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-
-
-def file_digest(path: Path) -> str:
-    """Return the sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        swap_file(self.root / digest, SEAL, content)
 
 
 def _whole(
@@ -266,38 +240,3 @@ def _whole(
         "features": feature_schema(columns),
     }
     return {"libraries": library_versions(), **manifest, **added}
-
-
-def _files(folder: Path) -> dict[str, dict[str, Any]]:
-    found = dict(listed(folder)) if folder.is_dir() else {}
-    if not found:
-        raise ModelError("model folder", "must hold files", folder.name, "Fit a model first.")
-    return {
-        name: {"bytes": path.stat().st_size, "sha256": file_digest(path)}
-        for name, path in found.items()
-    }
-
-
-def _put(staging: Path, place: Path) -> None:
-    try:
-        os.replace(staging, place)
-    except OSError:  # another publisher of the same bytes was first
-        if not place.is_dir():
-            raise
-    _sync_folder(place.parent)
-
-
-def _sync(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
