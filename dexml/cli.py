@@ -204,7 +204,7 @@ def replay(
 def _replay_deep(shown: Screen, ledger: Ledger, run: str, home: Path | None) -> bool:
     from dexml.experiments.deep_replay import replay_deep
 
-    report = replay_deep(ledger, run, home_of(home))
+    report = replay_deep(ledger, run, home_of(home), settings_of(home).registry_uri)
     said = "identical" if report.identical else "not identical"
     shown.console.print(
         f"{run}: {report.closes} closes, {report.forecasts} forecasts and {report.decisions} "

@@ -241,17 +241,25 @@ def _print_versions(console: Console, rows: list[dict[str, Any]]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(
-        "digest", "stage", "trained on", "log-loss (base rate), out of fold", "signed by", "age",
-        box=None, pad_edge=False,
-    )  # fmt: skip
+    table = Table(box=None, pad_edge=False)
+    for name in ("digest", "stage", "trained\nfrom and to", "out of fold:\nlog-loss (base rate)"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("signed by")
+    table.add_column("age", no_wrap=True)
     for row in rows:
-        scores = "\n".join(
-            f"{name} {one['log_loss']:.4f} ({one['base_rate_log_loss']:.4f})"
-            for name, one in row["scores"].items()
-        )
-        trained = " to ".join(str(end)[:10] for end in row["trained_on"] if end)
+        trained = "\n".join(str(end)[:10] for end in row["trained_on"] if end)
         by = f"[red]{escape(row['fault'])}[/red]" if row["fault"] else escape(row["signed_by"])
-        cells = (row["digest"][:SHORT], row["stage"], trained, scores, by, row["age"])
-        table.add_row(*cells)
+        cells = (row["digest"][:SHORT], row["stage"], trained, "\n".join(_scores(row)))
+        table.add_row(*cells, by, row["age"])
     console.print(table)
+
+
+def _scores(row: dict[str, Any]) -> list[str]:
+    scores = row["scores"]
+    named = sorted({*row["targets"], *scores}, key=lambda name: (name == "ensemble", name))
+    return [
+        f"{name} {scores[name]['log_loss']:.4f} ({scores[name]['base_rate_log_loss']:.4f})"
+        if name in scores
+        else name
+        for name in named
+    ]

@@ -86,9 +86,10 @@ def roll_back(
     standing = registry.stages.read()
     earlier, was = standing.earlier(slot), standing.champion(slot)
     if earlier is None:
-        slots = ", ".join(standing.slots()) or "none"
         rule = "must have had a champion before the present one"
-        raise UsageError(f"slot {slot}", rule, f"among {slots}", "See dexml models list.")
+        known = ", ".join(standing.slots()) or "none yet"
+        fix = f"Slots with a champion: {known}; see dexml models list --history."
+        raise UsageError(f"slot {slot}", rule, "the first" if was else "without any", fix)
     registry.open(earlier)
     change = Change(
         kind="rollback", slot=slot, model=earlier, was=was, at=at.isoformat(), by=by, why=why

@@ -44,7 +44,7 @@ def test_versions_are_listed_with_what_speaks_for_them(
     assert dexml("models", "promote", first).code == 0
     said = dexml("models", "list", COLUMNS="160")
     assert said.code == 0
-    for word in (first[:12], "champion", "challenger", "2022-11-01 to 2023-12-01", "this home"):
+    for word in (first[:12], "champion", "challenger", "2022-11-01", "2023-12-01", "this home"):
         assert word in said.out
     assert "direction 0.6891 (0.6931)" in said.out
     result = dexml("models", "list", "--json").last_line()
@@ -58,6 +58,7 @@ def test_a_list_fits_a_narrow_terminal(dexml: Dexml, registry: Registry, home: P
     digest = suite(registry, home, "a")
     said = dexml("models", "list")
     assert digest[:12] in said.out
+    assert "ensemble 0.6888 (0.6931)" in said.out
     assert max(map(len, said.out.splitlines())) <= 80
 
 

@@ -68,7 +68,7 @@ def test_a_champion_is_not_promoted_again_and_the_first_has_nobody_before_it(
     to_champion(registry, digest)
     with pytest.raises(UsageError, match="must not be champion of suite already"):
         to_champion(registry, digest)
-    with pytest.raises(UsageError, match="was among suite"):
+    with pytest.raises(UsageError, match=r"was the first\. Slots with a champion: suite;"):
         back(registry)
 
 
