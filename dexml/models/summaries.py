@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from dexml.models.requirements import library_versions
 from dexml.models.sealing import canonical
 from dexml.validation.metrics import accuracy, log_loss
 
@@ -46,8 +47,10 @@ def suite_manifest(
     """
     data = {name: one["data"] for name, one in manifests.items()}
     scores = {name: _summary(one["scores"]) for name, one in manifests.items()}
+    libraries = [one["libraries"] for one in manifests.values() if "libraries" in one]
     return {
         "members": dict(members),
+        "libraries": {name: one[name] for one in libraries for name in one} or library_versions(),
         "seeds": sorted({one["spec"]["seed"] for one in manifests.values() if "spec" in one}),
         "scores": {**scores, "ensemble": dict(ensemble)},
         "data": {

@@ -20,6 +20,7 @@ def member(first: str, last: str, loss: float) -> dict[str, object]:
     row = {"accuracy": 0.6, "log_loss": loss}
     return {
         "spec": {"seed": 3},
+        "libraries": {"numpy": "2", first: "1"},
         "scores": {"forecaster": row, "base_rate": {**row, "log_loss": 0.7}},
         "data": {"from": first, "to": last, "sha256": first},
     }
@@ -33,6 +34,7 @@ def test_a_suite_spans_its_members_and_keeps_their_scores() -> None:
     ensemble = {"accuracy": 0.7, "log_loss": 0.64, "base_rate_log_loss": 0.7}
     made = suite_manifest({"direction": "d", "volume": "v"}, manifests, ensemble)
     assert (made["data"]["from"], made["data"]["to"], made["seeds"]) == ("2023", "2024-05", [3])
+    assert made["libraries"] == {"numpy": "2", "2024-01": "1", "2023": "1"}
     assert made["members"] == {"direction": "d", "volume": "v"}
     assert made["scores"]["volume"] == {
         "accuracy": 0.6,
