@@ -16,7 +16,6 @@ from actors.monitor import MonitorActor
 from actors.risk import RiskActor
 from actors.supervisor import Member, Supervisor
 from actors.trainer import TrainerActor
-from dexml.costs import CostConfig
 from dexml.cycle import Timing
 from dexml.data.storage.store import Store
 from dexml.domain import Bar, History, Timeframe
@@ -25,7 +24,7 @@ from dexml.experiments.origin import Origin
 from dexml.ledger import Ledger
 from dexml.models.registry import Registry
 from dexml.records import encode
-from dexml.state import State
+from dexml.state import KernelConfig, State
 
 __all__ = ["Crew", "Place"]
 
@@ -107,9 +106,10 @@ class Crew:
                 TrainerActor, f"trainer:{name}", name, str(self.place.home), self.place.registry_uri
             )
 
-    def start_traders(self, model: str, costs: CostConfig | None = None) -> None:
+    def start_traders(self, model: str, config: KernelConfig | None = None) -> None:
         """Start the owners of forecasts, book, account and outcomes, serving `model`."""
-        costs = costs or CostConfig()
+        config = config or KernelConfig()
+        costs = config.costs
         self.supervisor.timing = Timing(latency_s=costs.latency_s)
         run, url = self.place.run, self.place.database_url
         self._add(
@@ -121,6 +121,7 @@ class Crew:
             url,
             self.venues,
             self.instruments,
+            config.universe,
             self.place.registry_uri,
             begin=lambda: (model,),
         )

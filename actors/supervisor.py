@@ -12,7 +12,7 @@ from math import inf
 from traceback import format_exc
 from typing import Any
 
-from ray.exceptions import GetTimeoutError, RayActorError
+from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
 from actors import runtime
 from dexml.cycle import Timing, exact, live_through, run_bar
@@ -67,8 +67,8 @@ class Supervisor:
 
     Parameters
     ----------
-    call : callable
-        As `runtime.call`.
+    send : callable
+        As `runtime.send`.
     now : callable
         Seconds of a clock that never goes back.
     """
@@ -77,12 +77,12 @@ class Supervisor:
         self,
         run: str,
         ledger: Ledger,
-        call: Callable[..., Any] = runtime.call,
+        send: Callable[..., Callable[[float], Any]] = runtime.send,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run = run
         self._ledger = ledger
-        self._call = call
+        self._send = send
         self._now = now
         self.timing = Timing()
         self._members: dict[str, Member] = {}
@@ -95,13 +95,27 @@ class Supervisor:
         self._members[member.name] = member
         self._begin(member)
 
-    def ask(self, name: str, method: str, *args: Any, timeout_s: float = 10.0) -> Any:
-        """Call a member's method, reviving the member as often as it dies within the patience."""
+    def ask(
+        self,
+        name: str,
+        method: str,
+        *args: Any,
+        timeout_s: float = 10.0,
+        sent: Callable[[float], Any] | None = None,
+    ) -> Any:
+        """Call a member's method, reviving the member as often as it dies within the patience.
+
+        Parameters
+        ----------
+        sent : callable, optional
+            Waits for the answer to a call of this kind that was sent already.
+        """
         member = self._members[name]
         deadline = self._now() + PATIENCE_S
         while True:
             try:
-                return self._call(member.handle, method, *args, timeout_s=timeout_s)
+                answer, sent = sent or self._send(member.handle, method, *args), None
+                return answer(timeout_s)
             except (RayActorError, GetTimeoutError, ActorNotReady, LedgerAway) as error:
                 if self._now() > deadline:
                     raise _gone(name, error) from error
@@ -147,15 +161,25 @@ class Supervisor:
     def _poll(self, closed_at: datetime) -> dict[str, float]:
         # the first feed is the preferred one: its price of an open bar wins
         prices: dict[str, float] = {}
-        for name in self._feeds():
-            at = (closed_at,) if name.startswith("feed:") else ()
-            report = self._spare(closed_at, name, "poll", *at, timeout_s=30)
+        asked = {name: (closed_at,) if name.startswith("feed:") else () for name in self._feeds()}
+        sent = {name: self._sent_ahead(name, "poll", *at) for name, at in asked.items()}
+        for name, at in asked.items():
+            report = self._spare(closed_at, name, "poll", *at, timeout_s=30, sent=sent[name])
             if report is not None:
                 prices = {**getattr(report, "prices", {}), **prices}
         return prices
 
     def _feeds(self) -> list[str]:
         return [name for name in self._members if name.startswith(("feed:", "context"))]
+
+    def _sent_ahead(self, name: str, method: str, *args: Any) -> Callable[[float], Any] | None:
+        """Let a part work while others are waited for; None if it must be seen to first."""
+        if name in self._resting:
+            return None
+        try:
+            return self._send(self._members[name].handle, method, *args)
+        except RayError:
+            return None
 
     def _spare(
         self,
@@ -164,6 +188,7 @@ class Supervisor:
         method: str,
         *args: Any,
         timeout_s: float = 10.0,
+        sent: Callable[[float], Any] | None = None,
     ) -> Any:
         """Ask a part that the loop can do without; None if it failed or rests after a failure."""
         if self._rests(name, closed_at):
@@ -171,7 +196,7 @@ class Supervisor:
         try:
             if self._resting.pop(name, None) is not None:
                 self._begin(self._members[name])
-            answer = self.ask(name, method, *args, timeout_s=timeout_s)
+            answer = self.ask(name, method, *args, timeout_s=timeout_s, sent=sent)
         except Exception as error:  # the loop's edge: whatever a part does becomes an alert
             _LOG.warning("%s.%s failed\n%s", name, method, redacted(format_exc()))
             self._resting[name] = self._rest(closed_at, error)
@@ -217,7 +242,7 @@ class Supervisor:
 
     def _is_ready(self, member: Member) -> bool:
         try:
-            health = self._call(member.handle, "health", timeout_s=5)
+            health = self._send(member.handle, "health")(5)
         except (RayActorError, GetTimeoutError):
             return False
         return bool(health.get("ready", health.get("epoch") is not None))
@@ -227,7 +252,7 @@ class Supervisor:
         while True:
             try:
                 epoch = self._ledger.acquire_epoch(member.name, f"supervisor of {self._run}")
-                self._call(member.handle, "start", epoch, *member.begin(), timeout_s=30)
+                self._send(member.handle, "start", epoch, *member.begin())(30)
                 return
             except (RayActorError, GetTimeoutError, LedgerAway) as error:
                 if self._now() > deadline:

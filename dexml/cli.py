@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from dexml import __version__
+from dexml.cli_audit import add_audit_command
 from dexml.cli_data import add_data_commands
 from dexml.cli_ledger import Run, has_ledger, latest_run, opened_ledger
 from dexml.cli_models import models_app
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(no_args_is_help=True, help="Show the configuration and where it is from.")
 app.add_typer(validate_app, name="validate")
+add_audit_command(app)
 add_data_commands(app)
 add_mode_commands(app)
 add_report_command(app)
@@ -137,36 +139,6 @@ def doctor(as_json: AsJson = False, home: Home = None) -> None:
         shown.result = {"findings": [finding.to_dict() for finding in findings]}
     if not all(finding.ok for finding in findings):
         raise typer.Exit(3)
-
-
-@app.command()
-def audit(
-    bars: BarFiles = None,
-    symbols: Symbols = "",
-    seed: Seed = None,
-    as_json: AsJson = False,
-) -> None:
-    """Prove that no feature and no label knows the future; with no bars, on the built-in market."""
-    from dexml.experiments.sources import audit_history
-    from dexml.features.audit import audit as run_audit
-    from dexml.preflight import check_symbols
-    from dexml.targets import labels
-
-    settings = extended_settings_of(None)
-    number = seed_of(seed, settings)
-    names = check_symbols(symbols_of(symbols, settings))
-    history = audit_history(tuple(bars or ()), names, seed=number)
-    with screen(as_json) as shown:
-        report = run_audit(history, labels=labels, seed=number)
-        for leak in report.leaks:
-            said = f"{leak.feature}: {leak.check} at {leak.closed_at}, {leak.detail}"
-            shown.console.print(f"[red]leak[/red]  {said}", soft_wrap=True)
-        shown.console.print(
-            f"{report.checked} features and labels checked, {len(report.leaks)} leaks."
-        )
-        shown.result = {"checked": report.checked, "leaks": list(report.names)}
-    if report.leaks:
-        raise typer.Exit(1)
 
 
 @app.command()

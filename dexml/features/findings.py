@@ -14,7 +14,9 @@ from dexml.errors import LeakFound
 
 __all__ = ["AuditReport", "Check", "Leak", "compare", "first_of_each"]
 
-Check = Literal["truncation", "perturbation", "start", "window", "live", "memory", "label"]
+Check = Literal[
+    "truncation", "perturbation", "start", "window", "live", "memory", "lookup", "label"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,9 @@ class Leak:
     check : str
         "truncation", "perturbation", "start", "window" (it reaches beyond the window that it
         declares), "live" (a row's past alone, or heard close by close, gives other bits), "memory"
-        (it says the same on another market: it remembers or looks up its answers) or "label".
+        (it says the same on another market, or something else where nothing later was ever shown
+        to it: it remembers earlier calls), "lookup" (it reads its answers, or a part of them,
+        elsewhere than in its bars) or "label".
     closed_at : Timestamp
         First row that differs.
     detail : str
@@ -47,13 +51,24 @@ class AuditReport:
 
     Attributes
     ----------
-    checked : int
-        Features and targets.
+    features, raw, labels : tuple of str
+        Columns of the panel, those that never enter a model, and targets.
+    empty : tuple of str
+        Columns of the panel without a single value, of which nothing can be said.
+    seconds : float
     """
 
-    checked: int
+    features: tuple[str, ...]
+    raw: tuple[str, ...]
+    labels: tuple[str, ...]
+    empty: tuple[str, ...]
     leaks: tuple[Leak, ...]
     seconds: float
+
+    @property
+    def checked(self) -> int:
+        """How many columns were checked."""
+        return len(self.features) + len(self.raw) + len(self.labels)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dexml.domain import REFUSED_COLUMNS, Bars, History
 from dexml.features.macro import MACRO_PERIODS
 
-__all__ = ["begin_later", "forge_all", "forge_future", "tail"]
+__all__ = ["begin_later", "draw_anew", "forge_all", "forge_future", "stretch", "tail"]
 
 Floats = NDArray[np.float64]
 
@@ -26,6 +26,13 @@ def begin_later(history: History, n_bars: int) -> History:
     """Return a history that begins `n_bars` bar times later."""
     times = np.unique(np.concatenate([bars.closed_at for bars in history.bars.values()]))
     return _since(history, times[min(n_bars, len(times) - 1)])
+
+
+def stretch(history: History, first: int, n_bars: int) -> History:
+    """Return `n_bars` bar times of a history from the `first` on, with the facts known there."""
+    times = np.unique(np.concatenate([bars.closed_at for bars in history.bars.values()]))
+    last = times[min(first + n_bars, len(times)) - 1]
+    return _since(history.until(last), times[first])
 
 
 # A slow series keeps the releases that its z-score needs: they are older than the first bar.
@@ -43,11 +50,20 @@ def _since(history: History, first: np.datetime64) -> History:
             name: bars.take(slice(int(np.searchsorted(bars.closed_at, first)), None))
             for name, bars in history.bars.items()
         },
-        news=news[news["known_at"] > start - pd.Timedelta(days=1)].reset_index(drop=True),
+        news=news[_recent(news, start)].reset_index(drop=True),
         macro=macro.reset_index(drop=True),
         venue_closes={name: one.loc[start:] for name, one in history.venue_closes.items()},
         refused=history.refused,
     )
+
+
+# The last headline before the first bar stays: it says that there is news, though none is new.
+def _recent(news: pd.DataFrame, start: pd.Timestamp) -> pd.Series[bool]:
+    recent = news["known_at"] > start - pd.Timedelta(days=1)
+    old = news[~recent]
+    named = old[old["instruments"].str.strip() != ""]
+    last = [one["known_at"].idxmax() for one in (old, named) if len(one)]
+    return recent | pd.Series(news.index.isin(last), index=news.index)
 
 
 def forge_future(history: History, cut: np.datetime64, generator: np.random.Generator) -> History:
@@ -73,6 +89,24 @@ def forge_all(history: History, generator: np.random.Generator) -> History:
     """Return another market of the same instruments and times, with a tenth of its bars lost."""
     whole = forge_future(history, np.datetime64("1700-01-01", "ns"), generator)
     return replace(whole, bars={name: _thin(one, generator) for name, one in whole.bars.items()})
+
+
+def draw_anew(bars: Bars, generator: np.random.Generator) -> Bars:
+    """Return a calm market with the name, the stamps and the first price of a series, no more."""
+    shape = (len(bars), 2)
+    path = np.exp(np.cumsum(generator.normal(0.0, 1e-3, shape).ravel())).reshape(shape)
+    opened, closed = (bars.open[0] * one for one in path.T)
+    above, below = np.exp(np.abs(generator.normal(0.0, 5e-4, (2, len(bars)))))
+    return Bars(
+        instrument=bars.instrument,
+        timeframe=bars.timeframe,
+        closed_at=bars.closed_at,
+        open=opened,
+        high=np.maximum(opened, closed) * above,
+        low=np.minimum(opened, closed) / below,
+        close=closed,
+        volume=np.exp(generator.normal(3.0, 0.7, len(bars))),
+    )
 
 
 def _thin(bars: Bars, generator: np.random.Generator) -> Bars:

@@ -15,7 +15,14 @@ from dexml.features.live import LivePanel
 from dexml.features.panel import build_panel, warm_up
 from dexml.features.sideways import sideways
 
-__all__ = ["answer_nothing", "as_newest", "both_ways", "heard_live", "over_more", "own_columns"]
+__all__ = [
+    "answer_nothing",
+    "as_newest",
+    "both_ways",
+    "columns_of",
+    "heard_live",
+    "own_columns",
+]
 
 Floats = NDArray[np.float64]
 Pair = tuple[pd.DataFrame, pd.DataFrame]
@@ -46,21 +53,21 @@ def own_columns(history: History) -> dict[str, pd.DataFrame]:
     return found
 
 
-def both_ways(history: History, own: Mapping[str, pd.DataFrame]) -> Iterator[Pair]:
+def both_ways(history: History, own: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Pair]]:
     """Run every indicator that is not `shared` on its windows.
 
     Yields
     ------
-    tuple of DataFrame
-        The rows of one instrument as `own_columns` has them, and on windows. They differ only
-        if an indicator reaches beyond its window: into the future, or farther back than declared.
+    tuple of str and (DataFrame, DataFrame)
+        An instrument and its rows as `own_columns` has them, and on windows. They differ only if an
+        indicator reaches beyond its window: into the future, or farther back than declared.
     """
     users = [one for one in INDICATORS.values() if not one.shared]
     for name, bars in history.bars.items() if users else ():
         rows = range(len(bars) - len(own[name]), len(bars))
         if len(rows):
             parts = {c: v for one in users for c, v in one.on_windows(bars, rows).items()}
-            yield own[name][list(parts)], _frame(bars, parts, rows[0])
+            yield name, (own[name][list(parts)], _frame(bars, parts, rows[0]))
 
 
 def as_newest(history: History, own: Mapping[str, pd.DataFrame]) -> Iterator[Pair]:
@@ -76,22 +83,6 @@ def as_newest(history: History, own: Mapping[str, pd.DataFrame]) -> Iterator[Pai
         if n_rows:
             alone = sideways(bars, n_rows)
             yield own[name][list(alone)], pd.DataFrame(alone, index=own[name].index)
-
-
-def over_more(history: History, own: Mapping[str, pd.DataFrame]) -> Pair | None:
-    """Run every indicator over all bars of the longest series, of which `own` saw the last stretch.
-
-    Returns
-    -------
-    tuple of DataFrame, or None if `own` saw it all
-        The rows of that instrument as `own` has them, and as the whole series gives them.
-    """
-    bars = max(history.bars.values(), key=len)
-    seen = own[bars.instrument]
-    if not len(seen) or len(bars) == len(seen) + warm_up(history.timeframe):
-        return None
-    columns = compute_columns(bars, on_windows=False)
-    return seen, _frame(bars, columns, len(bars) - len(seen))
 
 
 def answer_nothing(

@@ -23,6 +23,7 @@ __all__ = [
     "build_panel",
     "group_of",
     "may_be_missing",
+    "raw_panel",
     "refuse_not_finite",
     "view",
     "warm_up",
@@ -115,6 +116,22 @@ def build_panel(history: History, *, on_windows: bool = True) -> pd.DataFrame:
         columns[name] |= context[name]
     skip = warm_up(history.timeframe)
     frames = [_rows(bars, columns[name], skip) for name, bars in sorted(history.bars.items())]
+    return _stack(frames)
+
+
+def raw_panel(history: History) -> pd.DataFrame:
+    """Compute the columns of `Indicator.raw`, which no model sees, laid out as `build_panel` does.
+
+    Levels such as `obv` depend on where the history begins.
+    """
+    names = [name for one in INDICATORS.values() for name in one.raw]
+    skip = warm_up(history.timeframe)
+    frames = []
+    for _, bars in sorted(history.bars.items()):
+        found = (
+            compute_columns(bars, only=names) if len(bars) else dict.fromkeys(names, np.empty(0))
+        )
+        frames.append(_rows(bars, found, skip))
     return _stack(frames)
 
 

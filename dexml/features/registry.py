@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dexml.domain import Bars
 from dexml.errors import ConfigError
+from dexml.features.pristine import keep
 from dexml.features.studies import Study, compute_studies, in_order
 from dexml.features.windows import window as take
 
@@ -70,6 +71,8 @@ class Indicator:
     compute : callable
         Takes `Bars` (and the values of its studies by name, if it has any), returns an array of
         shape (n_bars,) for each column; uses no later bar.
+    anew : callable
+        Makes copies of `compute` and `studies` that have seen no bars yet.
     """
 
     name: str
@@ -84,6 +87,21 @@ class Indicator:
     unit: str
     doc: str
     compute: Compute
+    anew: Callable[[], tuple[Compute, tuple[Study, ...]]]
+
+    def pristine(self) -> Indicator:
+        """Return it as it was registered, with nothing in its memory."""
+        compute, studies = self.anew()
+        return replace(self, compute=compute, studies=studies)
+
+    def at(self, bars: Bars, row: int) -> Mapping[str, np.float64]:
+        """Run it on what it is given at a row: its window or, if it is `shared`, all until then."""
+        if self.shared:
+            past = bars.take(slice(0, row + 1))
+            found = self.over(past, compute_studies(past, in_order(self.studies)))
+        else:
+            found = self.compute(take(bars, row + 1 - self.window, row + 1))
+        return {column: np.float64(found[column][-1]) for column in self.columns}
 
     def over(self, bars: Bars, values: Mapping[str, Floats]) -> Mapping[str, Floats]:
         """Run its function once over all of `bars`, whatever its window."""
@@ -94,9 +112,8 @@ class Indicator:
         """Run it on the window that ends at each of `rows`; other rows are NaN."""
         out = {column: np.full(len(bars), np.nan) for column in self.columns}
         for row in rows:
-            found = self.compute(take(bars, row + 1 - self.window, row + 1))
-            for column in self.columns:
-                out[column][row] = found[column][-1]
+            for column, value in self.at(bars, row).items():
+                out[column][row] = value
         return out
 
 
@@ -155,6 +172,7 @@ def indicator(
             unit=unit,
             doc=(compute.__doc__ or name).strip().splitlines()[0],
             compute=compute,
+            anew=keep((compute, studies)),
         )
         _refuse_unsound(known)
         INDICATORS[name] = known

@@ -196,7 +196,8 @@ def _asof_last(closed_at: Times, values: Floats, shifts: Sequence[np.timedelta64
     values = values[-len(closed_at) :]
     when = closed_at[-1] + np.array(shifts, dtype="timedelta64[ns]")[:, None]
     column = np.arange(values.shape[1])
-    direct = len(closed_at) - 1 + np.array(shifts) // (closed_at[-1, 0] - closed_at[-2, 0])
+    step = np.maximum(closed_at[-1, 0] - closed_at[-2, 0], np.timedelta64(1, "ns"))
+    direct = len(closed_at) - 1 + np.array(shifts) // step
     if (direct.min() >= 0) & (direct.max() < len(closed_at)) and (closed_at[direct] == when).all():
         return [row[None, :] for row in values[direct]]
     low, high = np.zeros(when.shape, np.intp), np.full(when.shape, len(closed_at), np.intp)

@@ -11,6 +11,7 @@ from actors.forecast import ForecastActor
 from dexml.errors import ActorNotReady, ModelRefused
 from dexml.models.local_signer import LocalSigner
 from dexml.models.registry import Registry
+from dexml.universe import UniverseConfig
 from tests.live_run import CLOSES, NAMES, RUN, VENUES, publish_suite
 from tests.model_versions import NOON, Stranger
 
@@ -28,7 +29,7 @@ def home(published: tuple[Path, str], tmp_path: Path) -> Path:
 
 def actor(home: Path) -> ForecastActor:
     url = f"sqlite:///{home / 'ledger.sqlite'}"
-    return ForecastActor(RUN, str(home), str(home / "store"), url, VENUES, NAMES)
+    return ForecastActor(RUN, str(home), str(home / "store"), url, VENUES, NAMES, UniverseConfig())
 
 
 def refused(home: Path, digest: str, match: str) -> None:

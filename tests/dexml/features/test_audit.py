@@ -121,7 +121,10 @@ def test_the_built_in_features_and_targets_do_not_leak(seed: int) -> None:
     everything = replace(VENUES, macro=SOCIAL.macro)
     report = audit(everything, labels=labels, seed=seed)
     assert report.leaks == ()
-    assert report.checked == build_panel(everything).shape[1] + 5
+    raw = tuple(name for one in INDICATORS.values() for name in one.raw)
+    assert report.features == tuple(build_panel(everything))
+    assert (report.raw, len(report.labels)) == (raw, 5)
+    assert report.checked == len(report.features) + len(raw) + 5
     report.raise_if_leaking()
 
 
