@@ -9,7 +9,7 @@ from rich.table import Table
 
 from actors.crew import Place
 from dexml.book.reading import BookReader
-from dexml.data.storage.folders import write_durably
+from dexml.folders import write_durably
 from dexml.ledger import Ledger
 from dexml.report import render_report
 

@@ -22,6 +22,7 @@ from dexml.domain import Bar, History, Timeframe
 from dexml.execution.paper import PaperBroker
 from dexml.experiments.origin import Origin
 from dexml.ledger import Ledger
+from dexml.models.registry import Registry
 from dexml.records import encode
 from dexml.state import KernelConfig, State
 
@@ -38,11 +39,14 @@ class Place:
     ----------
     ledger_url : str
         SQLAlchemy URL; "": SQLite in the home.
+    registry_uri: str
+        Address of the model versions; "": in the home.
     """
 
     home: Path
     run: str
     ledger_url: str = ""
+    registry_uri: str = ""
 
     @property
     def folder(self) -> Path:
@@ -55,6 +59,10 @@ class Place:
     @property
     def database_url(self) -> str:
         return self.ledger_url or f"sqlite:///{self.home / 'ledger.sqlite'}"
+
+    @property
+    def registry(self) -> Registry:
+        return Registry.of(self.home, self.registry_uri)
 
 
 class Crew:
@@ -94,7 +102,9 @@ class Crew:
     def start_trainers(self, names: tuple[str, ...]) -> None:
         """Start the owner of each member's models."""
         for name in names:
-            self._add(TrainerActor, f"trainer:{name}", name, str(self.place.home))
+            self._add(
+                TrainerActor, f"trainer:{name}", name, str(self.place.home), self.place.registry_uri
+            )
 
     def start_traders(self, model: str, config: KernelConfig | None = None) -> None:
         """Start the owners of forecasts, book, account and outcomes, serving `model`."""
@@ -106,12 +116,13 @@ class Crew:
             ForecastActor,
             "forecast",
             run,
-            str(self.place.home / "models"),
+            str(self.place.home),
             str(self.place.store),
             url,
             self.venues,
             self.instruments,
             config.universe,
+            self.place.registry_uri,
             begin=lambda: (model,),
         )
         self._add(RiskActor, "risk", run, url)

@@ -63,6 +63,8 @@ class DemoOptions:
         Those that are simulated, the preferred one first.
     ledger_url : str
         SQLAlchemy URL; "": SQLite in the home.
+    registry_uri : str
+        Address of the model versions; "": in the home.
     kernel : KernelConfig
         Everything that can change a decision.
     """
@@ -79,6 +81,7 @@ class DemoOptions:
     recorded: Mapping[str, Bars] | None = None
     exchanges: tuple[str, ...] = tuple(VENUES)
     ledger_url: str = ""
+    registry_uri: str = ""
     kernel: KernelConfig = field(default_factory=KernelConfig)
 
 
@@ -206,7 +209,12 @@ def _source(options: DemoOptions) -> Source:
 def _place(options: DemoOptions) -> Place:
     started = datetime.now(UTC)  # a door: the name of the run tells when it began
     run = f"demo-{started:%Y%m%d-%H%M%S}-{os.getpid()}"
-    place = Place(home=options.home, run=run, ledger_url=options.ledger_url)
+    place = Place(
+        home=options.home,
+        run=run,
+        ledger_url=options.ledger_url,
+        registry_uri=options.registry_uri,
+    )
     place.folder.mkdir(parents=True)
     return place
 

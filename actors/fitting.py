@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -13,15 +11,17 @@ import pandas as pd
 from actors.crew import Crew
 from actors.stages import Step
 from actors.trainer import FitStatus
+from dexml.clock import SystemClock
 from dexml.domain import Target
 from dexml.errors import ModelError
 from dexml.experiments.specifications import DIRECTIONAL, JOINT, specifications
 from dexml.experiments.training import TimeSplit
 from dexml.models.base import Forecaster
 from dexml.models.fits import FitLimits, FitRequest, write_rows
-from dexml.models.registry import Registry
+from dexml.models.local_signer import LocalSigner
 from dexml.models.suite import Suite, fit_stacker, member_oof
-from dexml.models.tabular import FitSpec, TabularForecaster
+from dexml.models.summaries import judged, suite_manifest
+from dexml.models.tabular import FitSpec, TabularForecaster, read_oof
 
 __all__ = ["Trained", "train"]
 
@@ -84,15 +84,21 @@ def _wait(crew: Crew, step: Step, names: tuple[str, ...]) -> dict[str, FitStatus
 def _publish(
     crew: Crew, done: dict[str, FitStatus], direction: pd.Series[float], spec: FitSpec
 ) -> Trained:
-    registry = Registry(crew.place.home / "models")
+    registry, signer, clock = crew.place.registry, LocalSigner(crew.place.home), SystemClock()
     digests = {name: str(status.digest) for name, status in done.items()}
-    folders = {name: registry.open(digest)[0] for name, digest in digests.items()}
-    stacker, _ = fit_stacker(member_oof(folders), direction, spec, (*DIRECTIONAL, JOINT))
+    for digest in digests.values():  # the driver vouches for what its own trainers report
+        registry.sign(digest, signer, clock.now())
+    opened = {name: registry.open(digest) for name, digest in digests.items()}
+    folders = {name: folder for name, (folder, _) in opened.items()}
+    stacker, said = fit_stacker(member_oof(folders), direction, spec, (*DIRECTIONAL, JOINT))
     members: dict[str, Forecaster | None] = {str(target): None for target in Target}
     members |= {name: TabularForecaster.load(folder) for name, folder in folders.items()}
-    made = Suite(members=members, stacker=stacker)
-    with TemporaryDirectory(prefix="dexml-suite-") as scratch:
-        digest = registry.publish(made.save(Path(scratch, "suite")), {"members": digests})
+    base_rate = read_oof(folders[str(Target.DIRECTION)])["base_rate"].reindex(said.index)
+    scores = judged(direction.reindex(said.index), said, base_rate)
+    manifests = {name: manifest for name, (_, manifest) in opened.items()}
+    manifest = suite_manifest(digests, manifests, scores)
+    digest = Suite(members=members, stacker=stacker).publish(registry, manifest)
+    registry.sign(digest, signer, clock.now())
     return Trained(
         suite=Suite.load(registry, digest),
         reports={name: status.report or {} for name, status in done.items()},

@@ -45,20 +45,28 @@ class ForecastActor:
     """Makes the forecasts of a bar set once and publishes them; the loop and Serve both read them.
 
     A repeated request for the same bars returns the forecasts that were stored the first time.
+
+    Parameters
+    ----------
+    home : str
+        Whom it trusts to sign models stands there, and the models, unless `registry` is elsewhere.
+    registry : str, optional
+        Address of the model versions.
     """
 
     def __init__(
         self,
         run: str,
-        models: str,
+        home: str,
         store: str,
         database_url: str,
         venues: tuple[str, ...],
         instruments: tuple[str, ...],
         universe: UniverseConfig,
+        registry: str = "",
     ) -> None:
         self._run = run
-        self._models = Path(models)
+        self._home, self._registry = Path(home), registry
         self._store = Store(store)
         self._database_url = database_url
         self._venues = venues
@@ -79,7 +87,7 @@ class ForecastActor:
         """Load a model version, verified before anything is unpickled, and own the forecasts."""
         self._epoch = None
         self._ledger = Ledger.open(self._database_url)
-        self._suite = Suite.load(Registry(self._models), model)
+        self._suite = Suite.load(Registry.of(self._home, self._registry), model)
         with suppress(DataError):  # nothing is stored yet
             self._everything()  # read now, the first close is not kept waiting
         self._epoch = epoch

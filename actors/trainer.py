@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -13,7 +12,7 @@ from typing import Any
 from actors import runtime
 from dexml.errors import ActorNotReady, DexmlError, UsageError
 from dexml.models.fits import FitLimits, FitRequest, run_fit
-from dexml.models.registry import Registry, file_digest, library_versions
+from dexml.models.registry import Registry, file_digest
 from dexml.models.tabular import FitReport
 
 __all__ = ["FitStatus", "TrainerActor"]
@@ -46,11 +45,18 @@ class TrainerActor:
     A fit is a Ray task that starts a limited child process, so nothing it does can wedge this
     actor, and Ray queues fits by the CPUs they ask for. What was asked and how it ended is kept in
     the home, so that a new life of this actor begins a lost fit again, and repeats no ended one.
+    What it publishes is unsigned: it holds no key, and nobody loads it until the driver vouches.
+
+    Parameters
+    ----------
+    registry : str, optional
+        Address of the registry; by default in the home.
     """
 
-    def __init__(self, target: str, home: str) -> None:
+    def __init__(self, target: str, home: str, registry: str = "") -> None:
         self._target = target
         self._home = Path(home)
+        self._registry = registry
         self._epoch: int | None = None
         self._fits: dict[str, Any] = {}
 
@@ -110,8 +116,12 @@ class TrainerActor:
             return FitStatus(state="failed", reason=str(error))
         folder = self._folder(fit_id)
         request = FitRequest.from_dict(_read(self._file(fit_id, "asked"))["request"])
-        manifest = manifest_of(request, report)
-        digest = Registry(self._home / "models").publish(folder, manifest)
+        digest = Registry.of(self._home, self._registry).publish(
+            folder,
+            manifest_of(request, report),
+            columns=request.spec.columns,
+            facts={"seconds": report.seconds, "peak_rss_mb": report.peak_rss_mb},
+        )
         shutil.rmtree(folder, ignore_errors=True)
         summary = {
             "n_rows": len(report.oof),
@@ -135,23 +145,19 @@ class TrainerActor:
 
 
 def manifest_of(request: FitRequest, report: FitReport) -> dict[str, Any]:
-    """Return what makes a model version what it is: data, features, configuration, libraries."""
+    """Return what makes a model version what it is: data, configuration, seed, scores."""
     closed_at = report.oof.index.get_level_values("closed_at")
-    columns = "\n".join(request.spec.columns)
     return {
         "target": report.target,
         "spec": asdict(request.spec),
-        "features_sha256": hashlib.sha256(columns.encode()).hexdigest(),
         "data": {
             "sha256": file_digest(Path(request.rows)),
             "n_rows": len(report.oof),
             "from": closed_at.min().isoformat(),
             "to": closed_at.max().isoformat(),
         },
-        "libraries": library_versions(),
         "models": report.models,
         "scores": report.scores,
-        "seconds": report.seconds,
     }
 
 

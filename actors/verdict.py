@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import json
 from collections import Counter
@@ -12,6 +13,7 @@ import pandas as pd
 
 from actors.crew import Crew
 from actors.fitting import Trained
+from dexml.clock import SystemClock
 from dexml.domain import Bars, History, Target, to_datetime64
 from dexml.errors import EnvironmentRefused
 from dexml.events import Action, Command, Decision, HealthChanged, Trade
@@ -24,7 +26,9 @@ from dexml.experiments.replay import replay_run
 from dexml.experiments.specifications import specifications
 from dexml.experiments.training import TimeSplit
 from dexml.features.panel import build_panel
+from dexml.models.stages import SUITE
 from dexml.models.suite import ENSEMBLE
+from dexml.promotions import promote
 from dexml.records import decode_command, decode_event, decode_state, encode
 from dexml.state import KernelConfig
 from dexml.targets import labels
@@ -81,6 +85,16 @@ def _enter(evidence: Evidence, scores: dict[str, dict[str, Any]]) -> None:
         manifest = json.dumps({"scores": row, "run": evidence.crew.place.run})
         status = "champion" if name in digests else "degraded"
         evidence.crew.ledger.add_model(digests.get(name, suite), name, manifest, status)
+    registry, run = evidence.crew.place.registry, evidence.crew.place.run
+    if registry.stages.read().champion(SUITE) != suite:
+        promote(
+            registry,
+            suite,
+            at=SystemClock().now(),
+            by=getpass.getuser(),
+            why=f"fitted and served by {run}",
+            ledger=evidence.crew.ledger,
+        )
 
 
 def live(evidence: Evidence) -> dict[str, Any]:

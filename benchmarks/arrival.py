@@ -19,12 +19,12 @@ import psutil
 
 from dexml.data.feeds.keeping import Keeper
 from dexml.data.feeds.rows import FeedUpdate
-from dexml.data.storage.folders import write_durably
 from dexml.data.storage.store import Store
 from dexml.domain import PRICE_COLUMNS, Bars, Timeframe
 from dexml.experiments.sources import plant_market
 from dexml.features.current import CurrentPanel
 from dexml.features.panel import build_panel
+from dexml.folders import write_durably
 
 VENUES = ("binance", "coinbaseexchange", "kraken")
 N_INSTRUMENTS, N_HISTORY, N_CLOSES = 50, 3_000, 120

@@ -13,6 +13,7 @@ from dexml import __version__
 from dexml.cli_audit import add_audit_command
 from dexml.cli_data import add_data_commands
 from dexml.cli_ledger import Run, has_ledger, latest_run, opened_ledger
+from dexml.cli_models import models_app
 from dexml.cli_modes import add_mode_commands
 from dexml.cli_options import (
     AsJson,
@@ -49,6 +50,7 @@ add_data_commands(app)
 add_mode_commands(app)
 add_report_command(app)
 app.add_typer(config_app, name="config")
+app.add_typer(models_app, name="models")
 
 
 def main() -> NoReturn:
@@ -119,6 +121,7 @@ def demo(
             keep=keep,
             exchanges=settings.data.exchanges,
             ledger_url=settings.ledger_url,
+            registry_uri=settings.registry_uri or "",
             kernel=settings.kernel(),
         )
         shown.result = run_demo(options, shown.console)
@@ -173,7 +176,7 @@ def replay(
 def _replay_deep(shown: Screen, ledger: Ledger, run: str, home: Path | None) -> bool:
     from dexml.experiments.deep_replay import replay_deep
 
-    report = replay_deep(ledger, run, home_of(home))
+    report = replay_deep(ledger, run, home_of(home), settings_of(home).registry_uri)
     said = "identical" if report.identical else "not identical"
     shown.console.print(
         f"{run}: {report.closes} closes, {report.forecasts} forecasts and {report.decisions} "

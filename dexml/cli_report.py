@@ -83,7 +83,7 @@ def _sound_book(ledger: Ledger, reader: Any) -> dict[str, Any]:
 
 
 def _write(path: Path, text: str) -> None:
-    from dexml.data.storage.folders import write_durably
+    from dexml.folders import write_durably
 
     write_durably(path.absolute(), text.encode())
 

@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     storage_uri: str | None = Field(
         default=None, description="Folder of bars, news and macro values; by default in `home`."
     )
+    registry_uri: str | None = Field(
+        default=None, description="Folder or bucket of model versions; by default in `home`."
+    )
     extensions: tuple[str, ...] = Field(default=(), description="Modules of yours to import first.")
     data: DataSettings = Field(default_factory=DataSettings, description="What is collected.")
     universe: UniverseSettings = Field(

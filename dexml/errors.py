@@ -18,6 +18,7 @@ __all__ = [
     "LimitReached",
     "LookAheadError",
     "ModelError",
+    "ModelRefused",
     "StaleEpoch",
     "UnsafeSetup",
     "UsageError",
@@ -104,6 +105,12 @@ class UnsafeSetup(DexmlError):
 
 class ModelError(DexmlError):
     """A model cannot be fitted, found or trusted."""
+
+
+class ModelRefused(ModelError):
+    """A model version that must not be loaded: changed, not vouched for, or not of this place."""
+
+    exit_code = 3
 
 
 class ExecutionError(DexmlError):

@@ -15,6 +15,7 @@ from dexml.experiments.sources import newest, shared_bars
 from dexml.experiments.training import shortest_panel
 from dexml.features.panel import warm_up
 from dexml.ledger import Ledger
+from dexml.models.registry import Registry
 
 __all__ = ["Wanted", "check_machine", "check_symbols", "demo_bars", "refuse_unsupported"]
 
@@ -66,7 +67,7 @@ def refuse_unsupported(settings: Settings, names: tuple[str, ...] = ()) -> None:
 
 
 def check_machine(settings: Settings, port: int | None) -> None:
-    """Refuse a home, a ledger, a temporary folder or a port that the demo could not use.
+    """Refuse a home, ledger, registry, temporary folder or port that the demo could not use.
 
     Raises
     ------
@@ -76,6 +77,8 @@ def check_machine(settings: Settings, port: int | None) -> None:
     require_place("home", settings.home.absolute())
     if settings.database_url is not None:  # by default it is made in the home
         Ledger.open(settings.database_url).close()
+    if settings.registry_uri is not None:
+        Registry.of(settings.home.absolute(), settings.registry_uri).versions()
     require_temporary_folder()
     if port is not None:
         require_port(port)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 
 import pytest
+
+
+def _place(request: pytest.FixtureRequest) -> str:
+    return f"{re.sub(r'[^a-z0-9_]', '-', request.node.name)}-{abs(hash(request.node.nodeid))}"
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +37,7 @@ def bucket(s3: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequ
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     client = boto3.client("s3", endpoint_url=f"http://{s3}", region_name="us-east-1")
     client.create_bucket(Bucket="bars")
-    place = f"{request.node.name}-{abs(hash(request.node.nodeid))}"
+    place = _place(request)
     return f"s3://bars/{place}?endpoint_override={s3}&scheme=http&region=us-east-1"
 
 
@@ -52,5 +57,5 @@ def gcs() -> Iterator[str]:
 @pytest.fixture
 def google_bucket(gcs: str, request: pytest.FixtureRequest) -> str:
     """Return the address of an empty folder in a bucket of Google's."""
-    place = f"{request.node.name}-{abs(hash(request.node.nodeid))}"
+    place = _place(request)
     return f"gs://anonymous@bars/{place}?endpoint_override={gcs}&scheme=http"

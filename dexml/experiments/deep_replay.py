@@ -76,13 +76,15 @@ class _Heard:
     health: dict[datetime, dict[str, str]] = field(default_factory=dict)
 
 
-def replay_deep(ledger: Ledger, run: str, home: Path) -> DeepReport:
+def replay_deep(ledger: Ledger, run: str, home: Path, registry: str | None = None) -> DeepReport:
     """Rebuild a run's bars, features, forecasts and signals, and then decide on them again.
 
     Parameters
     ----------
     home : Path
-        Where the run kept its store and its models.
+        Where the run kept its store, and its models, unless `registry` is elsewhere.
+    registry : str, optional
+        Address of the model versions.
 
     Raises
     ------
@@ -102,7 +104,7 @@ def replay_deep(ledger: Ledger, run: str, home: Path) -> DeepReport:
     store = _store(run, origin, home)
     decided = replay_run(ledger, run)
     found, heard = Differences(), _heard(ledger, run)
-    suites = _suites(Registry(home / "models"), set(heard.models.values()), found)
+    suites = _suites(Registry.of(home, registry), set(heard.models.values()), found)
     state = decode_state(started["config"]["initial_state"])
     records = _Records(ledger, run, heard)
     try:
@@ -177,9 +179,9 @@ def _suites(registry: Registry, digests: set[str], found: Differences) -> dict[s
     for digest in sorted(digests):
         if digest not in registry.versions():
             fix = "Restore it from a backup, or replay without --deep."
-            raise UsageError(f"model {digest}", f"must be in {registry.root}", "missing", fix)
+            raise UsageError(f"model {digest}", f"must be in {registry}", "missing", fix)
         try:
-            suites[digest] = Suite.load(registry, digest)
+            suites[digest] = Suite.load(registry, digest, compatible=False)
         except ModelError as error:
             found.compare("model", digest, error.rule.removeprefix("must have "), error.was)
     return suites

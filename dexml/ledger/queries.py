@@ -195,6 +195,10 @@ class Queries:
         rows = self._rows(query.order_by(known.seq))
         return list({(row["digest"], row["target"]): row for row in rows}.values())
 
+    def models_used(self) -> set[str]:
+        """Return the digests of the models that made a forecast of any run."""
+        return {row["model"] for row in self._rows(select(tables.forecasts.c.model).distinct())}
+
     def token(self, id: str) -> dict[str, Any] | None:
         """Return a token's record (id, sha256, scopes, expires_at, revoked), or None."""
         query = _own(tables.tokens).where(tables.tokens.c.id == id)

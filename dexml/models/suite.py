@@ -8,6 +8,8 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +20,9 @@ from dexml.ensemble import Stacker
 from dexml.errors import ModelError
 from dexml.models.base import Forecaster
 from dexml.models.registry import Registry
+from dexml.models.stages import SUITE
 from dexml.models.tabular import FitSpec, TabularForecaster, cross_fit, read_oof
+from dexml.models.verification import MANIFEST, SEAL
 from dexml.validation.splits import bar_step, block_splits
 
 __all__ = ["ENSEMBLE", "Suite", "fit_stacker", "member_oof", "signal_of"]
@@ -66,6 +70,20 @@ class Suite:
         """Return the targets without a forecaster."""
         return tuple(sorted(name for name, one in self.members.items() if one is None))
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the panel columns that the members are fed, sorted."""
+        fed = (member.columns for member in self.members.values() if member is not None)
+        return tuple(sorted(set().union(*fed)))
+
+    def publish(self, registry: Registry, manifest: Mapping[str, Any] | None = None) -> str:
+        """Add the suite to a registry, unsigned, and return the digest of the version."""
+        with TemporaryDirectory(prefix="dexml-suite-") as scratch:
+            folder = self.save(Path(scratch, "suite"))
+            return registry.publish(
+                folder, {**(manifest or {}), "kind": SUITE}, columns=self.columns
+            )
+
     def save(self, folder: Path) -> Path:
         """Write the suite and a copy of each member's files to a new folder."""
         folder.mkdir(parents=True)
@@ -83,15 +101,22 @@ class Suite:
         return folder
 
     @classmethod
-    def load(cls, registry: Registry, digest: str) -> Suite:
-        """Open a published version; every byte is verified first.
+    def load(cls, registry: Registry, digest: str, *, compatible: bool = True) -> Suite:
+        """Open a published version; who signed it and every byte are verified first.
+
+        Parameters
+        ----------
+        compatible : bool
+            See `Registry.open`.
 
         Raises
         ------
         ModelError
-            If the version is unknown, was changed, or is no suite.
+            If the version is unknown or is no suite.
+        ModelRefused
+            If it is unsigned, was changed, or is not of this place.
         """
-        folder, _ = registry.open(digest)
+        folder, _ = registry.open(digest, compatible=compatible)
         if not (folder / FILE).is_file():
             raise ModelError(f"model {digest[:12]}", "must be a suite", "another kind", "Publish.")
         values = json.loads((folder / FILE).read_text())
@@ -163,7 +188,7 @@ def _forecast(member: Forecaster | None, panel: pd.DataFrame) -> Floats:
 
 
 def _no_manifest(_folder: str, names: list[str]) -> list[str]:
-    return [name for name in names if name == "manifest.json"]
+    return [name for name in names if name in (MANIFEST, SEAL)]
 
 
 def signal_of(instrument: str, closed_at: datetime, forecasts: Mapping[Hashable, float]) -> Signal:

@@ -148,8 +148,8 @@ def lost_fit(home: Path) -> dict[str, Any]:
         status = supervisor.ask("trainer", "status", "lost")
     tiny.kill_9("TrainerActor")
     again = supervisor.ask("trainer", "status", "lost")
-    folder, _ = Registry(home / "models").open(str(status.digest))
-    return {"state": status.state, "same": again == status, "published": folder.is_dir()}
+    manifest, _ = Registry.of(home).describe(str(status.digest))
+    return {"state": status.state, "same": again == status, "published": bool(manifest["files"])}
 
 
 def _child_of_fit() -> psutil.Process:

@@ -26,6 +26,7 @@ from dexml.experiments.replay import replay_run
 from dexml.experiments.sources import bar_sets
 from dexml.features.panel import PRICE_CORE, build_panel
 from dexml.models.fits import FitRequest, run_fit, write_rows
+from dexml.models.local_signer import LocalSigner
 from dexml.models.registry import Registry
 from dexml.models.suite import Suite, fit_stacker, member_oof
 from dexml.models.tabular import FitSpec, TabularForecaster
@@ -56,7 +57,10 @@ def publish_suite(home: Path) -> str:
     run_fit(FitRequest(rows=str(rows), spec=spec), home / "fitted")
     stacker, _ = fit_stacker(member_oof({name: home / "fitted"}), label, spec)
     suite = Suite(members={name: TabularForecaster.load(home / "fitted")}, stacker=stacker)
-    return Registry(home / "models").publish(suite.save(home / "suite"), {"kind": "suite"})
+    registry = Registry.of(home)
+    digest = suite.publish(registry)
+    registry.sign(digest, LocalSigner(home), INSTANTS[N_HISTORY])
+    return digest
 
 
 @dataclass(kw_only=True)

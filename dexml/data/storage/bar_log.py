@@ -19,7 +19,6 @@ import pyarrow as pa
 
 from dexml.data.storage.bar_rows import BarRows, bars_of
 from dexml.data.storage.bar_series import BarSeries
-from dexml.data.storage.folders import Folder
 from dexml.data.storage.months import file_rows, last_rows, read_months
 from dexml.data.storage.segment_files import (
     COMPACT_AT,
@@ -31,6 +30,7 @@ from dexml.data.storage.segment_files import (
     steadily,
 )
 from dexml.domain import Bars, Timeframe
+from dexml.folders import Folder
 
 __all__ = ["RECEIPTS_KEPT", "BarLog"]
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from dexml.data.storage.bar_log import BarLog
-from dexml.data.storage.folders import Folder, open_folder
 from dexml.data.storage.schemas import BARS, MACRO, NEWS, QUARANTINE
 from dexml.data.storage.segment_files import SEGMENT, TORN, is_whole
 from dexml.data.storage.segments import SegmentLog
 from dexml.domain import Timeframe, check_instrument
 from dexml.errors import DataError
+from dexml.folders import Folder, open_folder
 
 __all__ = ["Logs"]
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 import numpy as np
 
 from dexml.data.storage.bar_rows import BarRows, latest, united
-from dexml.data.storage.folders import Folder
 from dexml.data.storage.segment_files import (
     MONTH,
     SEGMENT,
@@ -16,6 +15,7 @@ from dexml.data.storage.segment_files import (
     steadily,
     write_month,
 )
+from dexml.folders import Folder
 
 __all__ = ["file_rows", "last_rows", "read_months"]
 

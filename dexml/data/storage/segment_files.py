@@ -11,8 +11,8 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dexml.data.storage.folders import Folder
 from dexml.errors import DataError
+from dexml.folders import Folder
 
 __all__ = [
     "COMPACT_AT",

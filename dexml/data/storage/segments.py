@@ -16,7 +16,6 @@ from threading import RLock
 import pandas as pd
 import pyarrow as pa
 
-from dexml.data.storage.folders import Folder
 from dexml.data.storage.segment_files import (
     COMPACT_AT,
     MONTH,
@@ -26,6 +25,7 @@ from dexml.data.storage.segment_files import (
     steadily,
     write_month,
 )
+from dexml.folders import Folder
 
 __all__ = ["SegmentLog"]
 

@@ -8,11 +8,13 @@ import pandas as pd
 import pytest
 
 from dexml.errors import ModelError
+from dexml.models.local_signer import LocalSigner
 from dexml.models.registry import Registry
 from dexml.models.rules import BaseRate
 from dexml.models.suite import ENSEMBLE, Suite, fit_stacker, member_oof
 from dexml.models.tabular import FitSpec, TabularForecaster
 from dexml.validation.metrics import log_loss
+from tests.model_versions import NOON, signed, write_model
 
 Rows = tuple[pd.DataFrame, pd.Series]
 
@@ -56,7 +58,10 @@ def test_a_suite_comes_back_from_the_registry_with_the_same_bits(
     suite: Suite, rows: Rows, tmp_path: Path
 ) -> None:
     registry = Registry(tmp_path / "models")
-    digest = registry.publish(suite.save(tmp_path / "suite"), {"seed": 0})
+    digest = suite.publish(registry, {"seed": 0})
+    with pytest.raises(ModelError, match="must be signed"):
+        Suite.load(registry, digest)
+    registry.sign(digest, LocalSigner(tmp_path), NOON)
     again = Suite.load(registry, digest)
     assert again.digest == digest
     pd.testing.assert_frame_equal(again.forecast(rows[0]), suite.forecast(rows[0]), rtol=0, atol=0)
@@ -83,3 +88,25 @@ def test_a_member_without_files_cannot_be_saved(suite: Suite, tmp_path: Path) ->
     ruled = Suite(members={"direction": BaseRate()}, stacker=suite.stacker)
     with pytest.raises(ModelError, match="must be saved in files"):
         ruled.save(tmp_path / "suite")
+
+
+def test_a_suite_is_a_suite_and_says_what_its_members_are_fed(
+    suite: Suite, rows: Rows, tmp_path: Path
+) -> None:
+    registry = Registry(tmp_path / "models")
+    manifest, _ = registry.describe(suite.publish(registry))
+    assert manifest["kind"] == "suite"
+    assert sorted(manifest["features"]) == sorted(suite.columns) == sorted(rows[0].columns)
+    other = signed(registry, tmp_path, write_model(tmp_path / "other", a="one"), {})
+    with pytest.raises(ModelError, match="must be a suite"):
+        Suite.load(registry, other)
+
+
+def test_members_that_were_loaded_from_the_registry_leave_their_seals_behind(
+    fitted: Path, suite: Suite, tmp_path: Path
+) -> None:
+    registry = Registry(tmp_path / "models")
+    member = signed(registry, tmp_path, fitted, {"target": "direction"})
+    loaded = TabularForecaster.load(registry.open(member)[0])
+    made = Suite(members={"direction": loaded}, stacker=suite.stacker).save(tmp_path / "suite")
+    assert not {"manifest.json", "seal.json"} & {path.name for path in made.rglob("*")}

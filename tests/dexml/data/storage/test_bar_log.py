@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dexml.data.storage.bar_log import RECEIPTS_KEPT
-from dexml.data.storage.folders import LocalFolder, open_folder
 from dexml.data.storage.schemas import BARS
 from dexml.data.storage.segment_files import COMPACT_AT
 from dexml.data.storage.segments import SegmentLog
 from dexml.data.storage.store import Store
 from dexml.domain import PRICE_COLUMNS, Bars, Timeframe
 from dexml.errors import DataError
+from dexml.folders import LocalFolder, open_folder
 from tests.random_walk import some_bars
 
 NAMES = tuple(f"C{number:02d}/USDT" for number in range(20))

@@ -7,8 +7,8 @@ from threading import Thread
 import pytest
 
 from dexml.data.standing import standings
-from dexml.data.storage.folders import open_folder
 from dexml.data.storage.store import Store
+from dexml.folders import open_folder
 from tests.dexml.data.storage.test_store import macro, make, news, same
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from dexml.data.storage.folders import open_folder
 from dexml.data.storage.schemas import NEWS
 from dexml.data.storage.segments import SegmentLog
 from dexml.data.storage.store import Store
 from dexml.domain import NEWS_COLUMNS
+from dexml.folders import open_folder
 
 SEEN_AT = pd.Timestamp("2024-01-05", tz="UTC").as_unit("ns")
 

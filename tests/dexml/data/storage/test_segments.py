@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dexml.data.storage.bar_log import RECEIPTS_KEPT
-from dexml.data.storage.folders import LocalFolder, open_folder
 from dexml.data.storage.segment_files import COMPACT_AT
 from dexml.data.storage.segments import SegmentLog
 from dexml.data.storage.store import Store
 from dexml.domain import Bars, Timeframe
+from dexml.folders import LocalFolder, open_folder
 from tests.dexml.data.storage.test_store import make, same
 
 ROOT = Path(__file__).resolve().parents[4]

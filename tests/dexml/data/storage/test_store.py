@@ -15,11 +15,11 @@ import pandas as pd
 import pytest
 
 from dexml.data.health import reasons
-from dexml.data.storage.folders import write_durably
 from dexml.data.storage.segment_files import COMPACT_AT
 from dexml.data.storage.store import Store
 from dexml.domain import Bars, Timeframe
 from dexml.errors import DataError, EnvironmentRefused
+from dexml.folders import write_durably
 
 ROOT = Path(__file__).resolve().parents[4]
 ARRIVALS = "arrivals/binance/1h"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dexml.data.storage.folders import LocalFolder, ObjectFolder, open_folder
 from dexml.errors import ConfigError, EnvironmentRefused
+from dexml.folders import LocalFolder, ObjectFolder, open_folder
 
 
 def test_a_plain_path_and_a_file_address_are_the_same_folder(tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from urllib.parse import unquote, urlparse
 
 from dexml.errors import ConfigError, EnvironmentRefused
 
-__all__ = ["Folder", "LocalFolder", "ObjectFolder", "open_folder", "write_durably"]
+__all__ = ["Folder", "LocalFolder", "ObjectFolder", "is_partial", "open_folder", "write_durably"]
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_PARTIAL = ".tmp"
 _OBJECTS = ("s3", "gs", "gcs")
 
 
@@ -138,6 +139,10 @@ class LocalFolder:
         return (self._path / name).read_bytes()
 
     def write(self, name: str, content: bytes) -> None:
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _refused(self, error) from error
         write_durably(self._path / name, content)
 
     def rename(self, name: str, to: str) -> None:
@@ -220,28 +225,47 @@ class ObjectFolder:
         try:
             yield
         except OSError as error:
-            if self._files.get_file_info(self._at(name)).is_file:
-                raise
+            with self._reaching():
+                there = self._files.get_file_info(self._at(name)).is_file
+            if there:
+                raise self._away(error) from error
             raise FileNotFoundError(self._at(name)) from error
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self._away(error) from error
+
+    def _away(self, error: OSError) -> EnvironmentRefused:
+        fix = "Check its address, the network, and what your credentials allow."
+        return EnvironmentRefused(f"folder {self}", "must be within reach", error, fix)
 
     def _listed(self, *, recursive: bool) -> list[Any]:
         from pyarrow.fs import FileSelector
 
         wanted = FileSelector(self._path, allow_not_found=True, recursive=recursive)
-        return [info for info in self._files.get_file_info(wanted) if info.is_file]
+        with self._reaching():
+            return [info for info in self._files.get_file_info(wanted) if info.is_file]
 
 
-def write_durably(path: Path, content: bytes) -> None:
+def write_durably(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Write a file so that after a crash it is there whole or not at all.
+
+    Parameters
+    ----------
+    mode : int
+        Permissions, less what the process's mask takes away; never wider in between.
 
     Raises
     ------
     EnvironmentRefused
         If there is no room or no permission; nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
     try:
-        with temporary.open("wb") as file:
+        with open(temporary, "wb", opener=lambda name, how: os.open(name, how, mode)) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -250,6 +274,11 @@ def write_durably(path: Path, content: bytes) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise _refused(path.parent, error) from error
+
+
+def is_partial(name: str) -> bool:
+    """Tell whether a file is one that `write_durably` is writing, or was when it crashed."""
+    return name.startswith(".") and name.endswith(_PARTIAL)
 
 
 def _refused(folder: object, error: OSError) -> EnvironmentRefused:
