@@ -67,7 +67,7 @@ def status_lines(seen: dict[str, Any]) -> Iterator[str]:
     yield f"{seen['run']}, last bar closed {seen['closed_at']}: {seen['mode']}"
     yield (
         f"equity {float(seen['equity']):,.2f}, cash {float(seen['cash']):,.2f}, "
-        f"drawdown {seen['drawdown']:.4f}, VaR {seen['value_at_risk']:.4f}, "
+        f"drawdown {seen['drawdown']:.4f}, VaR {_measured(seen['value_at_risk'])}, "
         f"risk score {seen['risk_score']:.2f}"
     )
     yield "positions:" if seen["positions"] else "no positions"
@@ -87,6 +87,10 @@ def status_lines(seen: dict[str, Any]) -> Iterator[str]:
         yield f"{len(seen['unsent_intents'])} intents not sent yet"
     for alert in seen["alerts"]:
         yield f"{alert['severity']} at {alert['at']}: {alert['subject']}, {alert['text']}"
+
+
+def _measured(value: float | None) -> str:
+    return "not measured yet" if value is None else f"{value:.4f}"
 
 
 def data_lines(data: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -188,12 +188,21 @@ class Queries:
             row["reason"] = reason_of[row["intent_id"]]
         return rows
 
-    def models(self) -> list[dict[str, Any]]:
-        """Return the model versions: digest, target, manifest (JSON text), newest status."""
+    def models(self, run: str | None = None) -> list[dict[str, Any]]:
+        """Return the model versions: digest, target, manifest (JSON text), newest status.
+
+        Parameters
+        ----------
+        run : str, optional
+            Only what was registered for this run, as it was then, with the status of now.
+        """
         known = tables.models.c
         query = select(known.model.label("digest"), known.target, known.manifest, known.status)
         rows = self._rows(query.order_by(known.seq))
-        return list({(row["digest"], row["target"]): row for row in rows}.values())
+        status = {(row["digest"], row["target"]): row["status"] for row in rows}
+        of_run = [row for row in rows if run in (None, json.loads(row["manifest"]).get("run"))]
+        newest = {(row["digest"], row["target"]): row for row in of_run}
+        return [{**row, "status": status[key]} for key, row in newest.items()]
 
     def token(self, id: str) -> dict[str, Any] | None:
         """Return a token's record (id, sha256, scopes, expires_at, revoked), or None."""

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from dexml.describe import describe
 from dexml.domain import Bar, Fill, Intent, Mode, Side
 from dexml.events import (
     Alert,
@@ -219,3 +220,10 @@ def test_each_vital_of_the_kernel_is_in_its_unit() -> None:
     vitals = measured(state, MIDNIGHT + HOUR, state.equity)
     assert vitals.daily_loss == vitals.drawdown == pytest.approx(0.03)
     assert (vitals.unknown_age_s, vitals.reject_share, vitals.slippage_ratio) == (0.0, 0.0, 0.0)
+
+
+def test_a_tail_of_what_is_held_that_nobody_could_measure_is_unknown_and_not_everything() -> None:
+    shown = describe(holding())  # no return was heard yet
+    assert shown["value_at_risk"] is None
+    assert shown["parts"]["value_at_risk"] == 1.0
+    assert shown["risk_score"] >= 0.7
