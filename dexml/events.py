@@ -24,6 +24,7 @@ __all__ = [
     "Event",
     "Filled",
     "HealthChanged",
+    "LedgerReturned",
     "ModeRequested",
     "OrderFailed",
     "PartChanged",
@@ -181,6 +182,25 @@ class VitalsSeen:
         return f"vitals_seen:{self.at.isoformat()}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerReturned:
+    """The ledger answers again; while it was away nobody could decide or send anything.
+
+    Attributes
+    ----------
+    away_s : float
+        Seconds from the first question that it left unanswered until now.
+    """
+
+    kind: Literal["ledger_returned"] = "ledger_returned"
+    at: datetime
+    away_s: float
+
+    @property
+    def id(self) -> str:
+        return f"ledger_returned:{self.at.isoformat()}"
+
+
 Request = ModeRequested | CloseRequested
 Event = (
     BarsClosed
@@ -190,6 +210,7 @@ Event = (
     | HealthChanged
     | PartChanged
     | VitalsSeen
+    | LedgerReturned
     | Request
 )
 
@@ -201,6 +222,7 @@ _RANK = (
     "health_changed",
     "part_changed",
     "vitals_seen",
+    "ledger_returned",
     "mode_requested",
     "close_requested",
 )

@@ -174,7 +174,7 @@ def trades(
     cursor: Cursor = None,
     format: Literal["json", "csv"] = "json",
 ) -> Response:
-    """Return a page of fills, oldest first, as JSON or CSV; the newest page unless `cursor` is given.
+    """Return a page of fills, oldest first, as JSON or CSV; the newest page without a cursor.
 
     `next` is the cursor of the page before, null where there is none; the header `Link` names its
     address. New fills move no page.

@@ -16,6 +16,7 @@ from dexml.events import (
     Command,
     Event,
     Filled,
+    LedgerReturned,
     ModeRequested,
     OrderFailed,
     PricesSeen,
@@ -133,6 +134,21 @@ def test_the_world_trips_the_mode_and_no_person_resumes_against_it(
     well = VitalsSeen(at=MIDNIGHT + HOUR)
     resumed, _ = heard(again, well, resume(MIDNIGHT + 2 * HOUR))
     assert resumed.mode is Mode.ACTIVE
+
+
+@pytest.mark.parametrize(("away_s", "mode"), [(60.0, Mode.ACTIVE), (61.0, Mode.REDUCING)])
+def test_a_ledger_that_was_away_for_more_than_a_minute_leaves_the_rest_to_a_person(
+    away_s: float, mode: Mode
+) -> None:
+    at = MIDNIGHT + timedelta(minutes=5)
+    state, commands = step(holding(), LedgerReturned(at=at, away_s=away_s))
+    assert state.mode is mode
+    stood, back = (one for one in commands[:2] if isinstance(one, Alert))
+    assert (stood.at, back.at) == (at - timedelta(seconds=away_s), at)
+    assert f"became {mode}: the ledger was away from 2024-01-02 00:0" in back.text
+    assert alerts(commands[2:]) == ([] if mode is Mode.ACTIVE else ["ledger_away_s"])
+    state, _ = heard(state, resume(at + HOUR), VitalsSeen(at=at + HOUR))
+    assert state.mode is Mode.ACTIVE
 
 
 def order(number: int, side: Side, amount: int, at: datetime) -> Intent:

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from dexml.book.view import book_view as view_of
 from dexml.book.trades import trades_csv
+from dexml.book.view import book_view as view_of
 from dexml.dashboard.page import page
 from tests.dexml.dashboard.test_api import get
 from tests.planted_book import BookLedger, trade_rows
@@ -61,7 +61,11 @@ def _with_a_browser() -> None:
 
 
 def opened(
-    folder: Path, width: int, told: dict[str, Any] | None = None, risk: dict[str, Any] | None = None, **changes: Any
+    folder: Path,
+    width: int,
+    told: dict[str, Any] | None = None,
+    risk: dict[str, Any] | None = None,
+    **changes: Any,
 ) -> dict[str, Any]:
     answers = {part: get(f"/v1/{part}").json() for part in PARTS}
     answers["book"] = answers["book"] if told is None else told
