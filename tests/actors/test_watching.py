@@ -110,8 +110,7 @@ def test_data_that_stops_leaves_only_reductions_until_it_flows_and_a_person_resu
     assert fed.mode() is Mode.REDUCING  # a person alone cannot resume against it
     assert fed.alerts("mode_requested") == ["ada cannot resume trading while there is bars_behind."]
     assert fed.bought() == n_bought
-    for venue in VENUES:
-        fed.servers.faults.clear(venue=venue)
+    fed.servers.faults.clear()
     fed.live(1)
     assert fed.mode() is Mode.REDUCING  # nor does it resume by itself
     fed.resume()
