@@ -23,7 +23,7 @@ from dexml.costs import CostConfig
 from dexml.cycle import Timing
 from dexml.data.reference import TIME_OF, stated_time
 from dexml.data.storage.store import Store
-from dexml.domain import Bar, History, Timeframe
+from dexml.domain import Bar, Bars, History, Timeframe
 from dexml.execution.paper import PaperBroker
 from dexml.experiments.origin import Origin
 from dexml.ledger import Ledger
@@ -130,7 +130,7 @@ class Crew:
         )
         self._add(RiskActor, "risk", run, url)
         self._add(ExecutionActor, "execution", run, url, PaperBroker(costs))
-        self._add(MonitorActor, "monitor", run, url, begin=lambda: (self._newest_bars(),))
+        self._add(MonitorActor, "monitor", run, url, begin=self._for_monitor)
 
     def open_run(self, at: datetime, state: State, seed: int) -> None:
         """Write the run's beginning into the ledger: the state every replay starts from.
@@ -151,6 +151,7 @@ class Crew:
         handle = runtime.start(cls, *arguments, name=name, lifetime=None)
         self.supervisor.add(Member(name=name, handle=handle, begin=begin))
 
-    def _newest_bars(self) -> list[Bar]:
-        bars = self.history().bars.values()
-        return [series.bar(row) for series in bars for row in range(-WARM_BARS, 0)]
+    def _for_monitor(self) -> tuple[list[Bar], Mapping[str, Bars]]:
+        bars = self.history().bars
+        newest = [series.bar(row) for series in bars.values() for row in range(-WARM_BARS, 0)]
+        return newest, bars

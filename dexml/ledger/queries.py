@@ -174,8 +174,11 @@ class Queries:
         return self._newest(tables.decisions, run, limit)
 
     def alerts(self, run: str, limit: int | None = None) -> list[dict[str, Any]]:
-        """Return the alerts (the newest `limit` of them)."""
-        return self._newest(tables.alerts, run, limit)
+        """Return the alerts (the newest `limit` of them), whoever wrote them, by their time."""
+        told = tables.alerts.c
+        query = _own(tables.alerts).where(told.run == run)
+        query = query.order_by(told.at.desc(), told.stream, told.seq.desc()).limit(limit)
+        return self._rows(query)[::-1]
 
     def trades(self, run: str, limit: int | None = None) -> list[dict[str, Any]]:
         """Return the fills with their price (decimal text, quote per base) and reason."""
