@@ -19,7 +19,6 @@ from actors.supervisor import Member, Supervisor
 from actors.trainer import TrainerActor
 from actors.watching import Watch
 from dexml.clock import Clock
-from dexml.costs import CostConfig
 from dexml.cycle import Timing
 from dexml.data.reference import TIME_OF, stated_time
 from dexml.data.storage.store import Store
@@ -28,7 +27,7 @@ from dexml.execution.paper import PaperBroker
 from dexml.experiments.origin import Origin
 from dexml.ledger import Ledger
 from dexml.records import encode
-from dexml.state import State
+from dexml.state import KernelConfig, State
 
 __all__ = ["Crew", "Place"]
 
@@ -112,9 +111,10 @@ class Crew:
         for name in names:
             self._add(TrainerActor, f"trainer:{name}", name, str(self.place.home))
 
-    def start_traders(self, model: str, costs: CostConfig | None = None) -> None:
+    def start_traders(self, model: str, config: KernelConfig | None = None) -> None:
         """Start the owners of forecasts, book, account and outcomes, serving `model`."""
-        costs = costs or CostConfig()
+        config = config or KernelConfig()
+        costs = config.costs
         self.supervisor.timing = Timing(latency_s=costs.latency_s)
         run, url = self.place.run, self.place.database_url
         self._add(
@@ -126,6 +126,7 @@ class Crew:
             url,
             self.venues,
             self.instruments,
+            config.universe,
             begin=lambda: (model,),
         )
         self._add(RiskActor, "risk", run, url)

@@ -230,7 +230,7 @@ def _open_book(
     # the label, not the run, is part of every id: the same seed gives the same bytes
     state = initial_state(f"demo:{options.seed}", config, crew.instruments, START_CASH)
     crew.open_run(at, warm_up(state, bar_sets(known.bars, config.window_bars)), options.seed)
-    crew.start_traders(trained.suite.digest, config.costs)
+    crew.start_traders(trained.suite.digest, config)
 
 
 def _serve(crew: Crew, port: int) -> tuple[str, str]:

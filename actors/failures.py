@@ -55,6 +55,10 @@ class Rests:
         until, awake_s = self._until.get(name, (at, -inf))
         return at < until or self._now() < awake_s
 
+    def known(self, name: str) -> bool:
+        """Tell whether a part was left alone and has not been asked since."""
+        return name in self._until
+
     def ended(self, name: str) -> bool:
         """Tell whether a part comes from a rest, which is then over."""
         return self._until.pop(name, None) is not None

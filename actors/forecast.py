@@ -19,6 +19,7 @@ from dexml.features.current import CurrentPanel
 from dexml.ledger import Ledger
 from dexml.models.registry import Registry
 from dexml.models.suite import ENSEMBLE, Suite, signal_of
+from dexml.universe import UniverseConfig
 
 __all__ = ["ForecastActor", "Forecasts"]
 
@@ -54,6 +55,7 @@ class ForecastActor:
         database_url: str,
         venues: tuple[str, ...],
         instruments: tuple[str, ...],
+        universe: UniverseConfig,
     ) -> None:
         self._run = run
         self._models = Path(models)
@@ -61,6 +63,7 @@ class ForecastActor:
         self._database_url = database_url
         self._venues = venues
         self._instruments = instruments
+        self._universe = universe
         self._panel = CurrentPanel()
         self._epoch: int | None = None
         self._ledger: Ledger
@@ -101,7 +104,7 @@ class ForecastActor:
             signals=tuple(
                 signal_of(str(name), closed_at, row.to_dict()) for name, row in table.iterrows()
             ),
-            unwell=tuple(unwell(history, to_datetime64(closed_at)).items()),
+            unwell=tuple(unwell(history, to_datetime64(closed_at), self._universe).items()),
         )
 
     def latest(self, instrument: str) -> dict[str, Any]:

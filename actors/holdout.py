@@ -18,7 +18,7 @@ from dexml.domain import History, Target
 from dexml.experiments.evidence import Judged, judge_forecasts
 from dexml.experiments.folds import FoldSpec, forecast_fold
 from dexml.experiments.identity import code_digest, configuration_digest
-from dexml.experiments.sources import plant_market, recorded_bars
+from dexml.experiments.sources import plant_market, recorded_market
 from dexml.experiments.specifications import specifications
 from dexml.experiments.training import TimeSplit, split_in_time
 from dexml.state import KernelConfig
@@ -64,7 +64,7 @@ def run_holdout(options: HoldoutOptions, console: Console) -> dict[str, Any]:
     with ExitStack() as stack:
         folder = stack.enter_context(sandbox())
         stages = Stages(console, stack.enter_context(MemoryWatch()))
-        material = prepare(lambda: _market(options), stages, options.seed)
+        material = prepare(lambda: _market(options), stages, options.seed, options.kernel.universe)
         split = split_in_time(material.panel)
         n_fits = len(specifications(tuple(split.train.columns), spec.seed, spec.targets))
         console.print(f"{n_fits} fits of {len(split.train):,} rows.")
@@ -105,7 +105,7 @@ def run_holdout(options: HoldoutOptions, console: Console) -> dict[str, Any]:
 
 def _market(options: HoldoutOptions) -> Market:
     if options.bars:
-        bars = recorded_bars(options.bars, options.symbols, n_bars=options.history)
+        bars = recorded_market(options.bars, options.symbols, options.history)
         return History(bars=bars), None
     market = plant_market(
         options.symbols,

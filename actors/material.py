@@ -15,6 +15,7 @@ from dexml.experiments.identity import data_digest
 from dexml.features.audit import audit
 from dexml.features.panel import build_panel
 from dexml.targets import labels
+from dexml.universe import Universe, UniverseConfig
 
 __all__ = ["Material", "parse_targets", "prepare", "write_predictions"]
 
@@ -50,8 +51,12 @@ class Material:
         return home / "validation" / data_digest(self.history)[:16]
 
 
-def prepare(market: Callable[[], Market], stages: Stages, seed: int) -> Material:
+def prepare(
+    market: Callable[[], Market], stages: Stages, seed: int, universe: UniverseConfig
+) -> Material:
     """Make a market, audit it and compute its features.
+
+    Rows of instruments that could not be traded at the time are left out and counted.
 
     Raises
     ------
@@ -66,13 +71,25 @@ def prepare(market: Callable[[], Market], stages: Stages, seed: int) -> Material
         report = audit(history, labels=labels, seed=seed)
         report.raise_if_leaking()
         step.say(f"{report.checked} checked, 0 leaks")
+    with stages.stage("features") as step:
+        panel = build_panel(history)
+        held = Universe(bars=history.bars, config=universe).rows(panel.index)
+        left_out = panel.index[~held].get_level_values("instrument").value_counts(sort=False)
+        step.say(f"{held.sum():,} rows{_outside(left_out)}")
     return Material(
         history=history,
         truth=truth,
-        panel=build_panel(history),
+        panel=panel[held],
         labels=labels(history.bars),
         n_checked=report.checked,
     )
+
+
+def _outside(left_out: pd.Series[int]) -> str:
+    if left_out.empty:
+        return ""
+    said = ", ".join(f"{name} {n:,}" for name, n in left_out.items())
+    return f", left out as no members of the universe: {said}"
 
 
 def parse_targets(names: tuple[str, ...]) -> tuple[Target, ...]:

@@ -101,8 +101,17 @@ def call(actor: Any, method: str, *args: Any, timeout_s: float = 5.0) -> Any:
     ray.exceptions.RayActorError
         If the actor is away; what it had begun may have happened.
     """
-    handle = find(actor) if isinstance(actor, str) else actor
-    return ray.get(getattr(handle, method).remote(*args), timeout=timeout_s)
+    return send(find(actor) if isinstance(actor, str) else actor, method, *args)(timeout_s)
+
+
+def send(handle: Any, method: str, *args: Any) -> Callable[[float], Any]:
+    """Call a method of an actor, and return what waits so many seconds for its answer."""
+    answer = getattr(handle, method).remote(*args)
+
+    def wait(timeout_s: float) -> Any:
+        return ray.get(answer, timeout=timeout_s)
+
+    return wait
 
 
 def away(error: BaseException) -> bool:

@@ -10,7 +10,7 @@ from math import inf
 from traceback import format_exc
 from typing import Any
 
-from ray.exceptions import GetTimeoutError, RayActorError
+from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
 from actors import runtime
 from actors.failures import Rests, first_line, gone, shortfall
@@ -53,8 +53,8 @@ class Supervisor:
 
     Parameters
     ----------
-    call : callable
-        As `runtime.call`.
+    send : callable
+        As `runtime.send`.
     now : callable
         Seconds of a clock that never goes back.
     watch : Watch, optional
@@ -65,13 +65,13 @@ class Supervisor:
         self,
         run: str,
         ledger: Ledger,
-        call: Callable[..., Any] = runtime.call,
+        send: Callable[..., Callable[[float], Any]] = runtime.send,
         now: Callable[[], float] = time.monotonic,
         watch: Watch | None = None,
     ) -> None:
         self._run = run
         self._ledger = ledger
-        self._call = call
+        self._send = send
         self._now = now
         self._watch = watch
         self._outage = Outage()
@@ -87,14 +87,28 @@ class Supervisor:
         self._members[member.name] = member
         self._begin(member)
 
-    def ask(self, name: str, method: str, *args: Any, timeout_s: float = 10.0) -> Any:
-        """Call a member's method, reviving the member as often as it dies within the patience."""
+    def ask(
+        self,
+        name: str,
+        method: str,
+        *args: Any,
+        timeout_s: float = 10.0,
+        sent: Callable[[float], Any] | None = None,
+    ) -> Any:
+        """Call a member's method, reviving the member as often as it dies within the patience.
+
+        Parameters
+        ----------
+        sent : callable, optional
+            Waits for the answer to a call of this kind that was sent already.
+        """
         member = self._members[name]
         deadline = self._now() + PATIENCE_S
         while True:
             asked_s = self._now()
             try:
-                return self._call(member.handle, method, *args, timeout_s=timeout_s)
+                answer, sent = sent or self._send(member.handle, method, *args), None
+                return answer(timeout_s)
             except (RayActorError, GetTimeoutError, ActorNotReady, LedgerAway) as error:
                 if isinstance(error, LedgerAway):
                     self._outage.unanswered(asked_s)
@@ -183,9 +197,10 @@ class Supervisor:
     def _poll(self, closed_at: datetime) -> dict[str, float]:
         # the first feed is the preferred one: its price of an open bar wins
         prices: dict[str, float] = {}
-        for name in self._feeds():
-            at = (closed_at,) if name.startswith("feed:") else ()
-            report = self._spare(closed_at, name, "poll", *at, timeout_s=30)
+        asked = {name: (closed_at,) if name.startswith("feed:") else () for name in self._feeds()}
+        sent = {name: self._sent_ahead(name, "poll", *at) for name, at in asked.items()}
+        for name, at in asked.items():
+            report = self._spare(closed_at, name, "poll", *at, timeout_s=30, sent=sent[name])
             if report is not None:
                 if self._watch is not None:
                     self._watch.heard(getattr(report, "closed_at", None))
@@ -215,6 +230,15 @@ class Supervisor:
     def _feeds(self) -> list[str]:
         return [name for name in self._members if name.startswith(("feed:", "context"))]
 
+    def _sent_ahead(self, name: str, method: str, *args: Any) -> Callable[[float], Any] | None:
+        """Let a part work while others are waited for; None if it must be seen to first."""
+        if self._rests.known(name):
+            return None
+        try:
+            return self._send(self._members[name].handle, method, *args)
+        except RayError:
+            return None
+
     def _spare(
         self,
         closed_at: datetime,
@@ -222,6 +246,7 @@ class Supervisor:
         method: str,
         *args: Any,
         timeout_s: float = 10.0,
+        sent: Callable[[float], Any] | None = None,
     ) -> Any:
         """Ask a part that the loop can do without; None if it failed or rests after a failure."""
         if self._rests.lasts(name, closed_at):
@@ -229,7 +254,7 @@ class Supervisor:
         try:
             if self._rests.ended(name):
                 self._begin(self._members[name])
-            answer = self.ask(name, method, *args, timeout_s=timeout_s)
+            answer = self.ask(name, method, *args, timeout_s=timeout_s, sent=sent)
         except LedgerAway:
             raise  # without it nothing can be told either
         except Exception as error:  # the loop's edge: whatever a part does becomes an alert
@@ -266,7 +291,7 @@ class Supervisor:
 
     def _is_ready(self, member: Member) -> bool:
         try:
-            health = self._call(member.handle, "health", timeout_s=5)
+            health = self._send(member.handle, "health")(5)
         except (RayActorError, GetTimeoutError):
             return False
         return bool(health.get("ready", health.get("epoch") is not None))
@@ -277,7 +302,7 @@ class Supervisor:
             asked_s = self._now()
             try:
                 epoch = self._ledger.acquire_epoch(member.name, f"supervisor of {self._run}")
-                self._call(member.handle, "start", epoch, *member.begin(), timeout_s=30)
+                self._send(member.handle, "start", epoch, *member.begin())(30)
                 break
             except (RayActorError, GetTimeoutError, LedgerAway) as error:
                 if isinstance(error, LedgerAway):

@@ -24,7 +24,7 @@ from dexml.errors import UsageError
 from dexml.experiments.evidence import Judged, judge_forecasts
 from dexml.experiments.folds import FoldSpec
 from dexml.experiments.identity import code_digest, configuration_digest
-from dexml.experiments.sources import plant_market, shared_bars
+from dexml.experiments.sources import plant_market, recorded_market
 from dexml.experiments.specifications import specifications
 from dexml.features.panel import WARM_UP
 from dexml.state import KernelConfig
@@ -90,7 +90,7 @@ def run_walk_forward(options: WalkForwardOptions, console: Console) -> dict[str,
     with ExitStack() as stack:
         temp_dir = stack.enter_context(sandbox())
         stages = Stages(console, stack.enter_context(MemoryWatch()))
-        material = prepare(lambda: _market(options), stages, options.seed)
+        material = prepare(lambda: _market(options), stages, options.seed, options.kernel.universe)
         splits = splits_of(material.closed_at, options)
         with stages.stage("Ray"):
             cluster.join_or_start(temp_dir, num_cpus=options.workers or None)
@@ -133,7 +133,7 @@ def run_walk_forward(options: WalkForwardOptions, console: Console) -> dict[str,
 
 def _market(options: WalkForwardOptions) -> Market:
     if options.bars:
-        return History(bars=shared_bars(options.bars, options.symbols)), None
+        return History(bars=recorded_market(options.bars, options.symbols)), None
     market = plant_market(
         options.symbols, n_bars=options.n_bars, seed=options.seed, bayes_accuracy=0.70
     )

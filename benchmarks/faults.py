@@ -42,11 +42,11 @@ class ProductOwners:
         self,
         run: str,
         ledger: Ledger,
-        call: Callable[..., Any],
+        send: Callable[..., Callable[[float], Any]],
         now: Callable[[], float],
         posts: dict[str, Post],
     ) -> Any:
-        supervisor = Supervisor(run, ledger, call, now)
+        supervisor = Supervisor(run, ledger, send, now)
         for name, post in posts.items():
             supervisor.add(Member(name=name, handle=post))
         return supervisor

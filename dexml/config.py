@@ -25,7 +25,7 @@ from dexml.risk.orders import OrderLimits
 from dexml.risk.policy import POLICIES, PolicyConfig
 from dexml.risk.sizing import SizingConfig
 from dexml.risk.trips import TripLimits
-from dexml.sections import DataSettings, ModelSettings, ServeSettings
+from dexml.sections import DataSettings, ModelSettings, ServeSettings, UniverseSettings
 from dexml.state import KernelConfig
 
 __all__ = [
@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     )
     extensions: tuple[str, ...] = Field(default=(), description="Modules of yours to import first.")
     data: DataSettings = Field(default_factory=DataSettings, description="What is collected.")
+    universe: UniverseSettings = Field(
+        default_factory=UniverseSettings, description="Who may be traded, and when."
+    )
     models: ModelSettings = Field(default_factory=ModelSettings, description="How to fit.")
     serve: ServeSettings = Field(default_factory=ServeSettings, description="The endpoint.")
     costs: CostConfig = Field(default_factory=CostConfig, description="The pool that orders meet.")
@@ -127,6 +130,7 @@ class Settings(BaseSettings):
             limits=self.limits,
             orders=self.orders,
             trips=self.trips,
+            universe=self.universe.config(),
         )
 
 

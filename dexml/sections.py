@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dexml.data.listings import read_listings
 from dexml.domain import Timeframe
+from dexml.universe import UniverseConfig
 
-__all__ = ["DataSettings", "ModelSettings", "ServeSettings"]
+__all__ = ["DataSettings", "ModelSettings", "ServeSettings", "UniverseSettings"]
 
 
 class _Section(BaseModel):
@@ -29,6 +32,27 @@ class DataSettings(_Section):
         description="What is traded, as BASE/QUOTE.",
     )
     timeframe: Timeframe = Field(default=Timeframe.H1, description="Length of a bar.")
+
+
+class UniverseSettings(_Section):
+    """Which instruments may be traded, by what was known then."""
+
+    listings: Path | None = Field(
+        default=None, description="CSV with instrument, listed_at and delisted_at."
+    )
+    min_quote_volume: float = Field(
+        default=0.0, ge=0, description="Least median volume of a bar in quote currency."
+    )
+    window_hours: int = Field(default=720, ge=1, description="Over which the median is taken.")
+    silence_hours: int = Field(
+        default=24, ge=1, description="No member is who has had no bar for so long."
+    )
+
+    def config(self) -> UniverseConfig:
+        """Return what the kernel takes, the listings read."""
+        given = self.model_dump(exclude={"listings"})
+        listings = () if self.listings is None else read_listings(self.listings)
+        return UniverseConfig(listings=listings, **given)
 
 
 class ModelSettings(_Section):

@@ -19,6 +19,7 @@ from dexml.risk.orders import OrderLimits
 from dexml.risk.policy import PolicyConfig
 from dexml.risk.sizing import SizingConfig
 from dexml.risk.trips import TripLimits
+from dexml.universe import UniverseConfig
 
 __all__ = ["Ask", "Book", "KernelConfig", "Position", "State", "Watch"]
 
@@ -43,6 +44,7 @@ class KernelConfig:
     limits: LimitConfig = field(default_factory=LimitConfig)
     orders: OrderLimits = field(default_factory=OrderLimits)
     trips: TripLimits = field(default_factory=TripLimits)
+    universe: UniverseConfig = field(default_factory=UniverseConfig)
     window_bars: int = 768
     warm_up_bars: int = 24
 
@@ -71,7 +73,7 @@ class KernelConfig:
 
 
 def _numbers(config: KernelConfig) -> Iterator[tuple[str, str, float]]:
-    for part in ("costs", "policy", "sizing", "exits", "limits", "orders", "trips"):
+    for part in ("costs", "policy", "sizing", "exits", "limits", "orders", "trips", "universe"):
         for one in fields(getattr(config, part)):
             value = getattr(getattr(config, part), one.name)
             if isinstance(value, float | Decimal):

@@ -18,6 +18,8 @@ settings.register_profile("untimed", deadline=None)  # time is measured by bench
 settings.load_profile("untimed")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a suite in the background of a script
     signal.signal(signal.SIGINT, signal.default_int_handler)  # tests press Ctrl-C all the same
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup: who is started here hears it
+    signal.signal(signal.SIGHUP, lambda *_heard: None)
 guard_ray()  # before any test imports Ray, so that it runs here as it does in the product
 
 

@@ -43,15 +43,15 @@ class PlainCrew(Crew):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.supervisor = Supervisor(
-            self.place.run, self.ledger, call=_call, watch=self.watch(arguments[-1])
+            self.place.run, self.ledger, send=_send, watch=self.watch(arguments[-1])
         )
 
     def _add(self, cls: type, name: str, *arguments: Any, begin: Any = tuple) -> None:
         self.supervisor.add(Member(name=name, handle=cls(*arguments), begin=begin))
 
 
-def _call(handle: Any, method: str, *args: Any, timeout_s: float = 0) -> Any:
-    return getattr(handle, method)(*args)
+def _send(handle: Any, method: str, *args: Any) -> Any:
+    return lambda _timeout_s: getattr(handle, method)(*args)
 
 
 def record_live_run(home: Path, meanwhile: Meanwhile | None = None) -> str:
@@ -103,4 +103,4 @@ def _begin(crew: Crew, model: str) -> None:
     state = initial_state("live", config, NAMES, Decimal(10_000))
     sets = bar_sets(crew.history().bars, config.window_bars)
     crew.open_run(until, warm_up(state, sets), 0)
-    crew.start_traders(model, config.costs)
+    crew.start_traders(model, config)

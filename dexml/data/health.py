@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dexml.domain import Bars, History
+from dexml.domain import Bars, History, to_datetime
 from dexml.features.health import DISAGREEMENT, refused_at
 from dexml.features.health import HEALTH_WINDOW as WINDOW
+from dexml.universe import Universe, UniverseConfig
 
 __all__ = [
     "DISAGREEMENT",
@@ -103,13 +104,22 @@ def health_at(
     return Health(score=float(scores[-1]), quarantined=inside, reason=reason)
 
 
-def unwell(history: History, at: np.datetime64) -> dict[str, str]:
-    """Return the instruments in quarantine at a close, with the reason, sorted by name."""
+def unwell(
+    history: History, at: np.datetime64, universe: UniverseConfig | None = None
+) -> dict[str, str]:
+    """Return the instruments that take no new risk at a close, with the reason, sorted by name.
+
+    Those in quarantine, and those that are no members of the universe.
+    """
+    outside = Universe(bars=history.bars, config=universe or UniverseConfig()).outside(
+        to_datetime(at)
+    )
     judged = {
         name: health_at(bars, at, reasons(history.refused, name), history.venue_closes.get(name))
         for name, bars in sorted(history.bars.items())
     }
-    return {name: health.reason for name, health in judged.items() if health.quarantined}
+    ill = {name: health.reason for name, health in judged.items() if health.quarantined}
+    return dict(sorted({**outside, **ill}.items()))
 
 
 def reasons(refused: pd.DataFrame, instrument: str) -> dict[np.datetime64, str]:

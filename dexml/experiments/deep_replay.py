@@ -228,7 +228,8 @@ def _compare_closes(
 ) -> None:
     timing = Timing(timeframe=state.config.timeframe, latency_s=state.config.costs.latency_s)
     told = {book.instrument for book in state.books if not book.healthy}
+    universe = state.config.universe
     for span in spans(store, origin, sorted(records.heard.closes)):
-        for rebuilt in rebuild(span, store, origin, records.heard.models, suites):
+        for rebuilt in rebuild(span, store, origin, records.heard.models, suites, universe):
             record = records.at(rebuilt.closed_at)
             told = compare_close(found, record, rebuilt, timing, told)

@@ -15,6 +15,7 @@ from dexml.domain import PRICE_COLUMNS, Bar, Bars, History, Signal, to_datetime6
 from dexml.experiments.origin import Origin, feature_digests
 from dexml.features.panel import build_panel
 from dexml.models.suite import Suite, signal_of
+from dexml.universe import UniverseConfig
 
 __all__ = ["Rebuilt", "Span", "rebuild", "spans"]
 
@@ -91,6 +92,7 @@ def rebuild(
     origin: Origin,
     models: Mapping[datetime, str],
     suites: Mapping[str, Suite],
+    universe: UniverseConfig,
 ) -> Iterator[Rebuilt]:
     """Make everything of a span again: one panel, and one batch of forecasts for each model.
 
@@ -118,7 +120,7 @@ def rebuild(
             features=dict(zip(names, feature_digests(features), strict=True)),
             forecasts=forecasts,
             signals=() if forecasts is None else _signals(forecasts, closed_at),
-            unwell=_unwell(span.history, closed_at),
+            unwell=_unwell(span.history, closed_at, universe),
         )
 
 
@@ -169,6 +171,6 @@ def _signals(forecasts: pd.DataFrame, closed_at: datetime) -> tuple[Signal, ...]
     )
 
 
-def _unwell(history: History, closed_at: datetime) -> dict[str, str]:
+def _unwell(history: History, closed_at: datetime, universe: UniverseConfig) -> dict[str, str]:
     at = to_datetime64(closed_at)
-    return unwell(history.until(at), at)
+    return unwell(history.until(at), at, universe)

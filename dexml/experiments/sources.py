@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
+
 from dexml.clock import SystemClock
 from dexml.data.recorded.imports import common_range, read_bars
 from dexml.domain import Bar, Bars, History, check_instrument
@@ -19,6 +21,7 @@ __all__ = [
     "newest",
     "plant_market",
     "recorded_bars",
+    "recorded_market",
     "shared_bars",
 ]
 
@@ -76,6 +79,41 @@ def recorded_bars(
     return newest(shared, n_bars)
 
 
+def recorded_market(
+    paths: tuple[Path, ...], symbols: tuple[str, ...], n_closes: int | None = None
+) -> dict[str, Bars]:
+    """Read recorded bars of the newest closes at which any instrument had one.
+
+    Nothing is cut to what the instruments share: what was listed late or delisted stays, with the
+    bars that it had. One that had none at these closes is left out.
+
+    Parameters
+    ----------
+    n_closes : int, optional
+        How many; all unless given.
+
+    Raises
+    ------
+    UsageError
+        If a wanted symbol is not among the files, or there are fewer closes.
+    DataError
+        If a file cannot be used, or the instruments are of several timeframes.
+    """
+    bars = _wanted(paths, symbols)
+    if n_closes is None:
+        return bars
+    closes = np.unique(np.concatenate([series.closed_at for series in bars.values()]))
+    if len(closes) < n_closes:
+        fix = f"Give --history {len(closes)} or fewer, or longer files."
+        raise UsageError("recorded bars", f"must have {n_closes} closes", len(closes), fix)
+    first = closes[-n_closes]
+    cut = {
+        name: series.take(slice(int(np.searchsorted(series.closed_at, first)), None))
+        for name, series in bars.items()
+    }
+    return {name: series for name, series in cut.items() if len(series)}
+
+
 def shared_bars(paths: tuple[Path, ...], symbols: tuple[str, ...]) -> dict[str, Bars]:
     """Read recorded bars of the wanted symbols (none: all) in the range that all of them share.
 
@@ -86,6 +124,10 @@ def shared_bars(paths: tuple[Path, ...], symbols: tuple[str, ...]) -> dict[str, 
     DataError
         If a file cannot be used, or the instruments share no time or no timeframe.
     """
+    return common_range(_wanted(paths, symbols))
+
+
+def _wanted(paths: tuple[Path, ...], symbols: tuple[str, ...]) -> dict[str, Bars]:
     bars = read_bars(paths, SystemClock().now())
     missing = [name for name in symbols if name not in bars]
     if missing:
@@ -104,7 +146,7 @@ def shared_bars(paths: tuple[Path, ...], symbols: tuple[str, ...]) -> dict[str, 
             ", ".join(f"{name} {frame}" for frame, name in frames.items()),
             "Name the files of one of them with --bars.",
         )
-    return common_range(wanted)
+    return {name: series for name, series in wanted.items() if len(series)}
 
 
 def newest(bars: Mapping[str, Bars], n_bars: int) -> dict[str, Bars]:

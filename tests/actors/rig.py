@@ -90,7 +90,8 @@ class Rig:
         self.ledger = Ledger.open(url)
         self.seconds = 0.0
         self.row = FIRST
-        self.supervisor = Supervisor(RUN, self.ledger, self.call, self.now, watch)
+        self.said: list[tuple[str, str]] = []
+        self.supervisor = Supervisor(RUN, self.ledger, self.send, self.now, watch)
         self.parts: dict[str, Part] = {
             "feed:one": Part(None),
             "context": Part(ContextReport(n_news=0, n_macro=0, failed={})),
@@ -108,9 +109,14 @@ class Rig:
         self.seconds += 1e-6  # no two readings of a clock are equal
         return self.seconds
 
-    def call(self, handle: Any, method: str, *args: Any, timeout_s: float = 0) -> Any:
-        self.seconds += 1
-        return getattr(handle, method)(*args)
+    def send(self, handle: Any, method: str, *args: Any) -> Any:
+        def answer(_timeout_s: float) -> Any:
+            self.said.append(("answered", method))
+            self.seconds += 1
+            return getattr(handle, method)(*args)
+
+        self.said.append(("asked", method))
+        return answer
 
     def live(self, n_cycles: int) -> None:
         for _ in range(n_cycles):

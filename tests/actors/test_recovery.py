@@ -32,6 +32,7 @@ from dexml.records import decode_command, encode
 from dexml.simulation.market import MarketConfig, plant
 from dexml.state import KernelConfig
 from dexml.system import initial_state, warm_up
+from dexml.universe import UniverseConfig
 
 NAMES = ("BTC/USDT", "ETH/USDT")
 RUN = "plain"
@@ -74,15 +75,18 @@ class Plain:
 
     def __init__(self, url: str, owners: dict[str, Any]) -> None:
         self.ledger = Ledger.open(url)
-        self.supervisor = Supervisor(RUN, self.ledger, call=self.call)
+        self.supervisor = Supervisor(RUN, self.ledger, send=self.send)
         self.faults: list[Callable[[str, str], None]] = []
         for name, owner in owners.items():
             self.supervisor.add(Member(name=name, handle=owner))
 
-    def call(self, handle: Any, method: str, *args: Any, timeout_s: float = 0) -> Any:
-        answer = getattr(handle, method)(*args)
-        for fault in self.faults:
-            fault(type(handle).__name__, method)
+    def send(self, handle: Any, method: str, *args: Any) -> Callable[[float], Any]:
+        def answer(_timeout_s: float) -> Any:
+            said = getattr(handle, method)(*args)
+            for fault in self.faults:
+                fault(type(handle).__name__, method)
+            return said
+
         return answer
 
     def live(self, rows: range, prices: Callable[[int], dict[str, float]] = opens) -> None:
@@ -108,7 +112,10 @@ def plain(url: str) -> Iterator[Plain]:
 NEW: dict[type, tuple[Any, ...]] = {
     FeedActor: ("binance", "http://127.0.0.1:1", NAMES, Timeframe.H1, "/nowhere"),
     ContextActor: (None, None, NAMES, (), "/nowhere"),
-    ForecastActor: (RUN, "/nowhere", "/nowhere", "sqlite:////nowhere/l", ("binance",), NAMES),
+    ForecastActor: (
+        *(RUN, "/nowhere", "/nowhere", "sqlite:////nowhere/l", ("binance",), NAMES),
+        UniverseConfig(),
+    ),
     RiskActor: (RUN, "sqlite:////nowhere/l"),
     ExecutionActor: (RUN, "sqlite:////nowhere/l", PaperBroker(CostConfig())),
     MonitorActor: (RUN, "sqlite:////nowhere/l"),

@@ -20,7 +20,7 @@ from dexml.experiments.backtest import LocalHost, backtest
 from dexml.experiments.replay import replay_run
 from dexml.records import decode_event, decode_state
 from dexml.status import status_lines, status_of
-from tests.actors.rig import FIRST, MARKET, NAMES, RUN, SETS, Forecaster, Rig
+from tests.actors.rig import FIRST, MARKET, NAMES, RUN, SETS, Forecaster, Part, Rig
 
 
 @pytest.mark.parametrize("name", ["feed:one", "context", "monitor"])
@@ -124,7 +124,7 @@ def test_a_new_supervisor_knows_who_was_in_quarantine(rig: Rig) -> None:
     forecaster.unwell = (("BTC/USDT", "no bar"),)
     rig.live(1)
     forecaster.unwell = ()
-    successor = Supervisor(RUN, rig.ledger, rig.call, now=lambda: rig.seconds)
+    successor = Supervisor(RUN, rig.ledger, rig.send, now=lambda: rig.seconds)
     for name, owner in (rig.owners | rig.parts).items():
         successor.add(Member(name=name, handle=owner))
     rig.supervisor = successor
@@ -222,3 +222,10 @@ def test_between_bars_only_what_died_is_begun_anew(rig: Rig) -> None:
     assert part.begun == 2
     assert rig.owners["risk"].health() == {"ready": True}
     assert [rig.parts[name].begun for name in ("feed:one", "context", "monitor")] == [1, 1, 1]
+
+
+def test_all_feeds_work_at_the_same_time(rig: Rig) -> None:
+    rig.supervisor.add(Member(name="feed:two", handle=Part(None)))
+    rig.live(1)
+    polls = [said for said, method in rig.said if method == "poll"]
+    assert polls == ["asked"] * 3 + ["answered"] * 3

@@ -122,7 +122,7 @@ def begin(crew: Crew, model: str) -> None:
     state = initial_state("tiny", config, NAMES, Decimal(10_000))
     sets = bar_sets(crew.history().bars, config.window_bars)
     crew.open_run(until, warm_up(state, sets), 0)
-    crew.start_traders(model, config.costs)
+    crew.start_traders(model, config)
 
 
 def retire(crew: Crew) -> None:

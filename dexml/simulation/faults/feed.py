@@ -105,7 +105,7 @@ class Feed:
     def observe(self, bars: list[Bar]) -> None:
         """Hear what was decided on; nothing is made of it."""
 
-    def poll(self) -> Polled:
+    def poll(self, _at: datetime | None = None) -> Polled:
         """Visit the venue: keep what is sound, quarantine the rest, tell the open prices."""
         prices: dict[str, float] = {}
         for name in self._market.rows:

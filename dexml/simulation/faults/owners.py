@@ -32,7 +32,7 @@ class Owners(Protocol):
         self,
         run: str,
         ledger: Ledger,
-        call: Callable[..., Any],
+        send: Callable[..., Callable[[float], Any]],
         now: Callable[[], float],
         posts: dict[str, Post],
     ) -> Any:

@@ -203,7 +203,7 @@ class Session:
         stage.disk.abandon(stage.disk.holder)
         stage.disk.holder = _Life()
         ledger = Ledger.open(self._url)
-        return self._owners.driver(self._run, ledger, stage.call, stage.now, stage.posts)
+        return self._owners.driver(self._run, ledger, stage.send, stage.now, stage.posts)
 
     def _see_clock(self, skew_s: float) -> None:
         """Let the book's owner hear how far the clock is from the reference."""

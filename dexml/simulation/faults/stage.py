@@ -110,7 +110,11 @@ class Stage:
         self.seconds += 1e-6
         return self.seconds
 
-    def call(self, post: Post, method: str, *args: Any, timeout_s: float = 0.0) -> Any:
+    def send(self, post: Post, method: str, *args: Any) -> Callable[[float], Any]:
+        """Return what delivers a call and waits for its answer: one after the other here."""
+        return lambda _timeout_s: self.call(post, method, *args)
+
+    def call(self, post: Post, method: str, *args: Any) -> Any:
         """Deliver a call and bring back the answer, or what became of it instead."""
         self.seconds += _DELIVERY_S
         self.n_calls += 1

@@ -1,21 +1,24 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dexml.data.listings import read_listings
 from dexml.data.recorded.imports import read_bars
-from dexml.data.universe import Listing, Universe, read_listings
 from dexml.domain import Bars, Timeframe, to_datetime64
-from dexml.errors import DataError
+from dexml.errors import ConfigError, DataError
+from dexml.universe import Listing, Universe, UniverseConfig
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-DAY = timedelta(days=1)
+A_DAY = UniverseConfig(window_hours=24, min_quote_volume=1.0)
 
 
 def series(name: str, hours: list[int], volumes: list[float] | float = 1.0) -> Bars:
@@ -34,26 +37,29 @@ def series(name: str, hours: list[int], volumes: list[float] | float = 1.0) -> B
 
 def test_what_was_delisted_later_was_a_member_before() -> None:
     alive, dead = series("A/USDT", list(range(1, 200))), series("B/USDT", list(range(1, 100)))
-    universe = Universe(bars={"A/USDT": alive, "B/USDT": dead}, window=DAY, silence=5 * HOUR)
+    universe = Universe(
+        bars={"A/USDT": alive, "B/USDT": dead}, config=UniverseConfig(silence_hours=5)
+    )
     assert universe.members(START + 50 * HOUR) == ("A/USDT", "B/USDT")
     assert universe.members(START + 104 * HOUR) == ("A/USDT", "B/USDT")
     assert universe.members(START + 105 * HOUR) == ("A/USDT",)
 
 
 def test_nothing_is_a_member_before_its_first_window_has_passed() -> None:
-    universe = Universe(bars={"A/USDT": series("A/USDT", list(range(31, 90)))}, window=DAY)
+    young = {"A/USDT": series("A/USDT", list(range(31, 90)))}
+    universe = Universe(bars=young, config=A_DAY)
     assert universe.members(START + 53 * HOUR) == ()
     assert universe.members(START + 54 * HOUR) == ("A/USDT",)
 
 
 def test_liquidity_is_what_was_known_then_and_missing_bars_count_as_none() -> None:
     thin = series("A/USDT", list(range(1, 101)), [1.0] * 50 + [9.0] * 50)
-    universe = Universe(bars={"A/USDT": thin}, window=DAY, min_quote_volume=50.0)
+    universe = Universe(bars={"A/USDT": thin}, config=replace(A_DAY, min_quote_volume=50.0))
     assert universe.quote_volume("A/USDT", START + 50 * HOUR) == 10.0
     assert universe.members(START + 50 * HOUR) == ()
     assert universe.members(START + 80 * HOUR) == ("A/USDT",)
     holed = series("A/USDT", list(range(1, 101, 3)), 9.0)
-    universe = Universe(bars={"A/USDT": holed}, window=DAY)
+    universe = Universe(bars={"A/USDT": holed}, config=A_DAY)
     assert universe.quote_volume("A/USDT", START + 80 * HOUR) == 0.0
 
 
@@ -68,7 +74,7 @@ def test_listings_decide_where_there_are_any_and_may_have_holes() -> None:
         )
         for first, last in spans
     )
-    universe = Universe(bars=bars, listings=listings, window=DAY)
+    universe = Universe(bars=bars, config=UniverseConfig(listings=listings))
     members = [len(universe.members(START + hour * HOUR)) for hour in (29, 30, 59, 60, 89, 90)]
     assert members == [1, 2, 2, 1, 1, 2]
 
@@ -85,17 +91,43 @@ def test_membership_uses_nothing_that_came_later(
     volumes = [float(hour % 4) for hour in hours]
     bars = series("A/USDT", hours, volumes)
     instant = START + at * HOUR
-    rules = {"window": window * HOUR, "silence": 6 * HOUR, "min_quote_volume": least}
-    whole = Universe(bars={"A/USDT": bars}, **rules)  # type: ignore[arg-type]
-    known = Universe(bars={"A/USDT": bars.until(to_datetime64(instant))}, **rules)  # type: ignore[arg-type]
+    rules = UniverseConfig(window_hours=window, silence_hours=6, min_quote_volume=least)
+    whole = Universe(bars={"A/USDT": bars}, config=rules)
+    known = Universe(bars={"A/USDT": bars.until(to_datetime64(instant))}, config=rules)
     assert whole.members(instant) == known.members(instant)
     # the same in a loop
     past = {hour: volume for hour, volume in zip(hours, volumes, strict=True) if hour <= at}
     traded = [10 * past.get(hour, 0.0) for hour in range(at - window + 1, at + 1)]
-    young = not past or at - (min(hours) - 1) < window
+    young = not past or (least > 0 and at - (min(hours) - 1) < window)
     silent = not past or at - max(past) > 6
     expected = not young and not silent and np.median(traded) >= least
     assert bool(whole.members(instant)) is bool(expected)
+    # and in one go at every bar
+    index = pd.MultiIndex.from_product(
+        [pd.DatetimeIndex(bars.closed_at, tz="UTC"), ["A/USDT"]], names=["closed_at", "instrument"]
+    )
+    each = [bool(whole.members(START + hour * HOUR)) for hour in hours]
+    assert whole.rows(index).tolist() == each
+
+
+def test_rules_that_cannot_be_are_refused() -> None:
+    for wrong in ({"min_quote_volume": -1.0}, {"window_hours": 0}, {"silence_hours": 0}):
+        with pytest.raises(ConfigError, match=f"universe.{next(iter(wrong))} must be at least"):
+            UniverseConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_who_is_outside_is_told_why() -> None:
+    bars = {name: series(name, list(range(1, 100))) for name in ("A/USDT", "B/USDT", "C/USDT")}
+    bars["D/USDT"] = series("D/USDT", list(range(1, 50)))
+    bars["C/USDT"] = series("C/USDT", list(range(80, 100)), 100.0)
+    gone = Listing(instrument="B/USDT", listed_at=START, delisted_at=START + 90 * HOUR)
+    rules = replace(A_DAY, min_quote_volume=11.0, listings=(gone,))
+    assert Universe(bars=bars, config=rules).outside(START + 99 * HOUR) == {
+        "A/USDT": "trades 10 a bar, 11 is the least",
+        "B/USDT": "not listed",
+        "C/USDT": "known for less than 24 hours",
+        "D/USDT": "no bar for 24 hours",
+    }
 
 
 def test_a_file_of_listings_is_read_and_its_faults_are_named(tmp_path: Path) -> None:
@@ -121,7 +153,7 @@ def test_a_file_of_listings_is_read_and_its_faults_are_named(tmp_path: Path) -> 
 @pytest.mark.shared
 def test_recorded_coins_enter_when_they_were_listed(shared: Path) -> None:
     bars = read_bars(shared / "data" / "ohlcv_1h" / "binance_usdm_perp")
-    universe = Universe(bars=bars, min_quote_volume=1e6)
+    universe = Universe(bars=bars, config=UniverseConfig(min_quote_volume=1e6))
     counts = [
         len(universe.members(datetime(year, month, 1, tzinfo=UTC)))
         for year, month in ((2020, 1), (2020, 2), (2020, 6), (2020, 10), (2021, 1), (2024, 1))
