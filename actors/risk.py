@@ -42,6 +42,7 @@ class RiskActor:
         self._epoch: int | None = None
         self._ledger: Ledger
         self._state: State
+        self._begun: State | None = None
         self._n_heard = 0
 
     def health(self) -> dict[str, Any]:
@@ -101,12 +102,14 @@ class RiskActor:
     def account_gap(self) -> float:
         """Return how far the book is from what its account's fills add up to (share of equity)."""
         self._require_ready()
-        begun = decode_state(began(self._ledger, self._run)["config"]["initial_state"])
+        if self._begun is None:
+            text = began(self._ledger, self._run)["config"]["initial_state"]
+            self._begun = decode_state(text)
         waiting = {row.intent_id for row in self._ledger.unheard_outcomes(self._run)}
         rows = [row for row in self._ledger.fills(self._run) if row.intent_id not in waiting]
         filled = [decode_event(json.dumps(row.outcome)) for row in rows]
         fills = [event.fill for event in filled if isinstance(event, Filled)]
-        return account_gap(self._state, begun, fills)
+        return account_gap(self._state, self._begun, fills)
 
     def _decide(self, epoch: int, event: Event) -> list[Command]:
         state, commands = step(self._state, event)

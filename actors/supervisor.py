@@ -17,18 +17,16 @@ from actors.failures import Rests, first_line, gone, shortfall
 from actors.live_host import LiveHost
 from actors.member import Member
 from actors.outage import Outage
+from actors.standing import Standing
 from actors.watching import Watch
 from dexml.cycle import Timing, exact, live_through, run_bar
 from dexml.errors import ActorNotReady, EnvironmentRefused, LedgerAway
 from dexml.events import (
     Command,
-    HealthChanged,
     LedgerReturned,
-    PartChanged,
     PricesSeen,
     event_order,
 )
-from dexml.experiments.replay import restore
 from dexml.ledger import Ledger
 from dexml.records import decode_event
 from dexml.redaction import redacted
@@ -79,8 +77,7 @@ class Supervisor:
         self.timing = Timing()
         self._members: dict[str, Member] = {}
         self._rests = Rests(BACK_OFF_S, now)
-        self._failing: set[str] = set()
-        self._unwell: set[str] | None = None  # not asked yet
+        self._standing = Standing(run, ledger, self.ask)
 
     def add(self, member: Member) -> None:
         """Take in a member and start it under a new epoch."""
@@ -166,7 +163,7 @@ class Supervisor:
         forecasts = self._spare(closed_at, "forecast", "forecast", closed_at, timeout_s=30)
         if forecasts is None:
             return []
-        self._tell_health(closed_at, dict(forecasts.unwell))
+        self._standing.of_instruments(closed_at, dict(forecasts.unwell))
         commands = run_bar(
             LiveHost(self.ask), forecasts.bars, forecasts.signals, prices, self.timing
         )
@@ -216,7 +213,7 @@ class Supervisor:
         asked_s = self._now()
         self._ledger.n_events(self._run)
         for name, shortage in self._watch.shortages(self._now() - asked_s).items():
-            self._hear_of(at, name, None if shortage is None else ("short", shortage))
+            self._standing.of_part(at, name, None if shortage is None else ("short", shortage))
 
     def _tell_outage(self, at: datetime) -> None:
         """Let the kernel hear from when to when the ledger was away, now that it answers."""
@@ -260,34 +257,10 @@ class Supervisor:
         except Exception as error:  # the loop's edge: whatever a part does becomes an alert
             _LOG.warning("%s.%s failed\n%s", name, method, redacted(format_exc()))
             self._rests.begin(name, closed_at, error)
-            self._hear_of(closed_at, name, (method, error))
+            self._standing.of_part(closed_at, name, (method, error))
             return None
-        self._hear_of(closed_at, name, shortfall(answer))
+        self._standing.of_part(closed_at, name, shortfall(answer))
         return answer
-
-    def _hear_of(self, at: datetime, name: str, failure: tuple[str, object] | None) -> None:
-        """Let the kernel hear when a part begins to fail and when it works again."""
-        if (failure is None) == (name not in self._failing):
-            return
-        reason = "" if failure is None else f"{failure[0]}: {first_line(failure[1])}"
-        event = PartChanged(at=at, part=name, working=failure is None, reason=reason)
-        self.ask("risk", "handle", event)
-        self._failing ^= {name}
-
-    def _tell_health(self, at: datetime, unwell: Mapping[str, str]) -> None:
-        """Let the kernel hear which instruments went into quarantine or came out of it."""
-        if self._unwell is None:  # an earlier life may have told of some
-            books = restore(self._ledger, self._run).books
-            self._unwell = {book.instrument for book in books if not book.healthy}
-        for name in sorted(self._unwell ^ set(unwell)):
-            event = HealthChanged(
-                at=at,
-                instrument=name,
-                healthy=name not in unwell,
-                reason=unwell.get(name, "its bars are whole again"),
-            )
-            self.ask("risk", "handle", event)
-        self._unwell = set(unwell)
 
     def _is_ready(self, member: Member) -> bool:
         try:

@@ -55,7 +55,7 @@ def delays(before: float, after: float, n_markets: int) -> dict[str, float]:
         rows = [moves(before, quiet + seed, draw), moves(after, 8 * CHECK_BARS, draw)]
         _, at = alarm_at(np.concatenate(rows))
         late.append(np.inf if at is None else (at - quiet - seed) / 24)
-    return {"missed": sum(map(np.isinf, late)), "median_days": float(np.median(late))}
+    return {"missed": int(np.isinf(late).sum()), "median_days": float(np.median(late))}
 
 
 if __name__ == "__main__":
