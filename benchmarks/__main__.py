@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.arrival import arrival
+from benchmarks.closes import SIZES, closes
 from benchmarks.features import features
 from benchmarks.kernel import kernel
 from dexml.ledger import Ledger, StepRows
@@ -52,6 +53,7 @@ def main() -> None:
     result = {
         "features": features(),
         "arrival": arrival(),
+        "closes": [closes(*size) for size in SIZES],
         "kernel": kernel(),
         "ledger": ledger(),
     }

@@ -34,9 +34,11 @@ PAYLOAD = 8 * 8 * N_INSTRUMENTS  # bytes of one close of one exchange: eight num
 Market = Mapping[str, Bars]
 
 
-def markets(timeframe: Timeframe, n_bars: int) -> dict[str, Market]:
+def markets(
+    timeframe: Timeframe, n_bars: int, n_instruments: int = N_INSTRUMENTS
+) -> dict[str, Market]:
     """Return a planted market as three exchanges quote it."""
-    names = tuple(f"C{k:02d}/USDT" for k in range(N_INSTRUMENTS))
+    names = tuple(f"C{k:02d}/USDT" for k in range(n_instruments))
     planted = plant_market(names, n_bars=n_bars, seed=0, bayes_accuracy=0.7).history.bars
     step = np.arange(n_bars) * np.timedelta64(timeframe.seconds, "s")
     generator = np.random.default_rng(0)
@@ -118,7 +120,7 @@ def arrival(
     quoted = markets(step, n_history + n_closes)
     names = tuple(quoted[VENUES[0]])
     with tempfile.TemporaryDirectory() as folder:
-        _fill(Store(folder), quoted, n_history)
+        fill(Store(folder), quoted, n_history)
         began = time.perf_counter()
         with (
             process(forecaster, folder, names, timeframe) as (reader, reading),
@@ -160,7 +162,8 @@ def arrival(
     }
 
 
-def _fill(store: Store, quoted: Mapping[str, Market], n_history: int) -> None:
+def fill(store: Store, quoted: Mapping[str, Market], n_history: int) -> None:
+    """Keep the first bars of every exchange, folded."""
     for venue, market in quoted.items():
         for bars in market.values():
             store.append_bars(venue, bars.take(slice(0, n_history)))

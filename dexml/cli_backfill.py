@@ -13,7 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from dexml.clock import SystemClock
-from dexml.errors import UsageError
+from dexml.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from dexml.config import Settings
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from dexml.data.sources.news import NewsSource
     from dexml.data.storage.store import Store
 
-__all__ = ["BackfillOptions", "progress", "run_backfill"]
+__all__ = ["BackfillOptions", "asked_instrument", "progress", "run_backfill"]
 
 SHOWN_HOLES = 5
+ALTERNATIVE_ME = "https://api.alternative.me"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,7 @@ class BackfillOptions:
     newsapi: bool
     newsapi_url: str | None
     series: tuple[str, ...]
-    macro_url: str
+    macro_url: str | None
     yahoo_url: str | None
     scorer: str
 
@@ -84,6 +85,8 @@ def run_backfill(
         raise UsageError(
             "backfill", "must be told what to fetch", "nothing", "Give --exchange or --series."
         )
+    for name in options.symbols:
+        asked_instrument("--symbols", name)
     news, series = _news(options, settings, env), _series(options)
     store = Store(settings.storage_path)
     reports = _bars(options, settings, store, console) if options.exchange else {}
@@ -179,6 +182,37 @@ def _news(options: BackfillOptions, settings: Settings, env: Mapping[str, str]) 
     return sources
 
 
+def asked_instrument(option: str, name: str) -> str:
+    """Return an instrument that was named on the command line.
+
+    Raises
+    ------
+    UsageError
+        If it does not read BASE/QUOTE.
+    """
+    from dexml.domain import check_instrument
+
+    try:
+        return check_instrument(name)
+    except DataError as error:
+        raise UsageError(option, error.rule, error.was, error.fix) from error
+
+
+def _refuse_unknown(options: BackfillOptions, others: list[str]) -> None:
+    from dexml.data.sources.macro import FEAR_GREED
+    from dexml.data.sources.series import SERIES
+
+    unknown = [name for name in others if name != FEAR_GREED]
+    if unknown and options.macro_url is None:
+        known = sorted({FEAR_GREED} | {name for name, spec in SERIES.items() if spec.symbol})
+        raise UsageError(
+            "--series",
+            f"must be among {', '.join(known)}, or have a --macro-url",
+            ", ".join(unknown),
+            "Name one of those, or import a file of it.",
+        )
+
+
 def _series(options: BackfillOptions) -> list[MacroSource]:
     from dexml.data.sources.macro import MacroFeed
     from dexml.data.sources.series import SERIES
@@ -186,9 +220,10 @@ def _series(options: BackfillOptions) -> list[MacroSource]:
 
     at_yahoo = [name for name in options.series if name in SERIES and SERIES[name].symbol]
     others = [name for name in options.series if name not in at_yahoo]
+    _refuse_unknown(options, others)
     sources: list[MacroSource] = []
     if others:
-        sources.append(MacroFeed(options.macro_url, others))
+        sources.append(MacroFeed(options.macro_url or ALTERNATIVE_ME, others))
     if at_yahoo:
         sources.append(YahooFeed(at_yahoo, options.yahoo_url))
     return sources

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_data_commands"]
 
+SHOWN_FILES = 5  # of those refused for one reason
 Scorer = Annotated[str, typer.Option(help="Tone of headlines: vader or textblob.")]
 
 
@@ -43,23 +44,25 @@ def import_(
         float | None, typer.Option(min=0, help="Hours from a value's stamp to its first use.")
     ] = None,
     scorer: Scorer = "vader",
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Name every refused file with its reason.")
+    ] = False,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
     """Take recorded bars, headlines and series into the store; say what was not understood."""
-    from dexml.cli_backfill import progress
+    from dexml.cli_backfill import asked_instrument, progress
     from dexml.clock import SystemClock
     from dexml.data.recorded.importing import ImportOptions, files_under, import_files
     from dexml.data.sources.scorers import scorer_named
     from dexml.data.storage.store import Store
-    from dexml.domain import check_instrument
 
     settings = extended_settings_of(home)
     options = ImportOptions(
         now=SystemClock().now(),
         instruments=settings.data.instruments,
         venue=venue or None,
-        instrument=check_instrument(instrument) if instrument else None,
+        instrument=asked_instrument("--instrument", instrument) if instrument else None,
         timeframe=_timeframe(timeframe),
         stamps=_stamps(stamps),
         volume_in_quote=quote_volume,
@@ -72,7 +75,7 @@ def import_(
         with progress(shown.console, "Importing", len(files)) as advance:
             store = Store(settings.storage_path)
             reports = import_files(files, store, options, lambda _file: advance())
-        _print_reports(shown.console, reports)
+        _print_reports(shown.console, reports, verbose)
         shown.result = _import_result(reports, settings.storage_path)
     if not _all_well(reports, paths):
         raise typer.Exit(3)
@@ -99,8 +102,11 @@ def backfill(
     newsapi_url: Annotated[str, typer.Option(help="Address of another server of NewsAPI.")] = "",
     series: Annotated[str, typer.Option(help="Series, comma separated: fear_greed,vix.")] = "",
     macro_url: Annotated[
-        str, typer.Option(help="Where series are that Yahoo has not.")
-    ] = "https://api.alternative.me",
+        str,
+        typer.Option(
+            help="Where series are that Yahoo has not.", show_default="https://api.alternative.me"
+        ),
+    ] = "",
     yahoo_url: Annotated[str, typer.Option(help="Address of another server of Yahoo.")] = "",
     scorer: Scorer = "vader",
     as_json: AsJson = False,
@@ -120,7 +126,7 @@ def backfill(
         newsapi=newsapi,
         newsapi_url=newsapi_url or None,
         series=split_names(series),
-        macro_url=macro_url,
+        macro_url=macro_url or None,
         yahoo_url=yahoo_url or None,
         scorer=scorer,
     )
@@ -156,29 +162,46 @@ def _all_well(reports: Sequence[FileReport], paths: Sequence[Path]) -> bool:
     return bool(taken) and named <= taken
 
 
-def _print_reports(console: Console, reports: Sequence[FileReport]) -> None:
-    from rich.table import Table
-
-    table = Table("file", "understood as", "rows", "new", "refused", box=None, pad_edge=False)
-    for report in reports:
-        said = report.understood_as or f"[red]refused[/red] {_escaped(report)}"
-        noted = report.understood_as and report.reason
-        told = f"{said}\n[dim]{_escaped(report)}[/dim]" if noted else said
-        numbers = (report.rows, report.stored, report.refused)
-        table.add_row(Path(report.file).name, told, *map(str, numbers))
-    console.print(table)
-    n_taken = sum(bool(report.understood_as) for report in reports)
+def _print_reports(console: Console, reports: Sequence[FileReport], verbose: bool) -> None:
+    taken = [report for report in reports if report.understood_as]
+    for report in taken:
+        for line in _of_file(report):
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
+    left = [report for report in reports if not report.understood_as]
+    for line in _refused(left, verbose):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
     n_new = sum(report.stored for report in reports)
     console.print(
-        f"{n_taken} of {len(reports)} files understood, {n_new} new rows stored, "
-        f"{len(reports) - n_taken} files refused."
+        f"{len(taken)} of {len(reports)} files understood, {n_new} new rows stored, "
+        f"{len(left)} files refused."
     )
 
 
-def _escaped(report: FileReport) -> str:
-    from rich.markup import escape
+def _of_file(report: FileReport) -> Iterator[str]:
+    numbers = {
+        "new": report.stored,
+        "there already": report.known,
+        "refused": report.refused,
+        "set aside": report.aside,
+    }
+    became = ", ".join(f"{n} {what}" for what, n in numbers.items() if n)
+    yield f"{Path(report.file).name}: {report.understood_as}"
+    yield f"  {report.read} rows: {became or 'none'}"
+    if report.reason:
+        yield f"  {report.reason}"
 
-    return escape(report.reason.replace(f"file {report.file} ", ""))
+
+def _refused(reports: Sequence[FileReport], verbose: bool) -> Iterator[str]:
+    alike: dict[str, list[FileReport]] = {}
+    for report in reports:
+        why = report.reason.removeprefix(f"file {report.file} ")
+        alike.setdefault(why if verbose else why.partition(", was ")[0], []).append(report)
+    for why, found in sorted(alike.items(), key=lambda one: -len(one[1])):
+        shown = found if verbose else found[:SHOWN_FILES]
+        names = ", ".join(Path(report.file).name for report in shown)
+        more = f" and {len(found) - len(shown)} more (--verbose)" if len(found) > len(shown) else ""
+        told = why if len(found) > 1 else found[0].reason.removeprefix(f"file {found[0].file} ")
+        yield f"refused, {told.rstrip('.')}: {names}{more}"
 
 
 def _import_result(reports: Sequence[FileReport], store: str) -> dict[str, Any]:
@@ -187,8 +210,9 @@ def _import_result(reports: Sequence[FileReport], store: str) -> dict[str, Any]:
     return {
         "files": [asdict(report) for report in reports],
         "understood": sum(bool(report.understood_as) for report in reports),
-        "rows": sum(report.rows for report in reports),
-        "stored": sum(report.stored for report in reports),
-        "refused": sum(report.refused for report in reports),
+        **{
+            name: sum(getattr(report, name) for report in reports)
+            for name in ("read", "rows", "stored", "known", "refused", "aside")
+        },
         "store": store,
     }

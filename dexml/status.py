@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from dexml.clock import Clock, SystemClock
 from dexml.data.standing import standings
 from dexml.data.storage.store import Store
 from dexml.describe import describe
@@ -18,7 +19,11 @@ __all__ = ["data_lines", "status_lines", "status_of", "stored_data"]
 
 
 def status_of(
-    ledger: Ledger, run: str, n_alerts: int = 5, store: Path | None = None
+    ledger: Ledger,
+    run: str,
+    n_alerts: int = 5,
+    store: Path | None = None,
+    clock: Clock | None = None,
 ) -> dict[str, Any]:
     """Return the book, its risk figures, its data and the newest alerts as JSON-able values.
 
@@ -26,6 +31,8 @@ def status_of(
     ----------
     store : Path, optional
         Where the bars of the run are; without it `data` is empty.
+    clock : Clock, optional
+        Tells how old they are; the wall clock unless given.
 
     Raises
     ------
@@ -39,7 +46,8 @@ def status_of(
     alerts = [{**row, "at": str(row["at"])} for row in ledger.alerts(run, limit=n_alerts)]
     unwell = [book.instrument for book in state.books if not book.healthy]
     names = [book.instrument for book in state.books]
-    data = standings(Store(store), state.closed_at, names) if store and state.closed_at else []
+    now = (clock or SystemClock()).now()
+    data = standings(Store(store), state.closed_at, names, now) if store and state.closed_at else []
     asked = ledger.newest_request(run)
     return {
         "run": run,
@@ -61,9 +69,13 @@ def _world(seen: VitalsSeen | None) -> dict[str, Any] | None:
     return {**told, "at": seen.at.isoformat()}
 
 
-def stored_data(store: str) -> list[dict[str, Any]]:
-    """Return how far each instrument's data in a store can be trusted, as JSON-able values."""
-    return [one.row() for one in standings(Store(store))]
+def stored_data(store: str, clock: Clock | None = None) -> list[dict[str, Any]]:
+    """Return how far each instrument's data in a store can be trusted, as JSON-able values.
+
+    Each is judged twice: at its own end, and, under `live`, at the present of the clock (the wall
+    clock unless given).
+    """
+    return [one.row() for one in standings(Store(store), now=(clock or SystemClock()).now())]
 
 
 def _why(ledger: Ledger, run: str, instrument: str) -> str:
@@ -123,9 +135,40 @@ def data_lines(data: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Yield what `stored_data` returned as lines for people."""
     yield from ["data:"] if data else []
     for one in data:
-        n_aside, why = one["bars_in_quarantine"], one["reason"]
-        aside = f", {n_aside} bar{'s' * (n_aside > 1)} in quarantine" if n_aside else ""
+        known = (_judged(one, f"at {one['closed_at'][:16].replace('T', ' ')}"), *_live(one["live"]))
+        parts = (*known, f"from {', '.join(one['venues'])}", *_aside(one))
+        yield f"  {one['instrument']:<10} {one['timeframe']:<3} {'; '.join(parts)}"
+    for file in sorted({file for one in data for file in one["torn"]}):
         yield (
-            f"  {one['instrument']:<10} {one['timeframe']:<3} health {one['health']:.2f}{aside}"
-            f"{': ' if why else ''}{why}"
+            f"  torn by a crash: {file} in the store. Fetch its range again (`dexml backfill` or "
+            "`dexml import`), then delete it."
         )
+
+
+def _judged(one: dict[str, Any], when: str) -> str:
+    held = ", no new risk" if one["in_quarantine"] else ""
+    why = f" ({one['reason']})" if one["reason"] else ""
+    return f"health {one['health']:.2f} {when}{held}{why}"
+
+
+def _live(live: dict[str, Any] | None) -> Iterator[str]:
+    if live is None:
+        return
+    age_s = live["age_s"]
+    yield _judged(live, "now") + (
+        ", no bar" if age_s is None else f", newest bar {_span(age_s)} old"
+    )
+
+
+def _aside(one: dict[str, Any]) -> Iterator[str]:
+    n_rows = one["bars_in_quarantine"]
+    if n_rows:
+        why = ", ".join(f"{reason} {n:,}" for reason, n in one["refused"].items())
+        yield f"{n_rows:,} bar{'s' * (n_rows > 1)} in quarantine: {why}"
+
+
+def _span(seconds: float) -> str:
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.0f} {unit}"
+    return f"{seconds:.0f} s"

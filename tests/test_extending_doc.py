@@ -66,7 +66,7 @@ def test_backfill_asks_the_exchange_and_the_source_of_the_series(folder: Path) -
     nobody = "http://127.0.0.1:1"
     for word, option, failed in (
         ("bitstamp", "--url", "bitstamp markets must answer"),
-        ("--series", "--yahoo-url", "Yahoo ^N225 must have closes"),
+        ("--series", "--yahoo-url", "Yahoo ^N225 must answer with daily closes"),
     ):
         ended = run(folder, *command(word), option, nobody)
         assert ended.returncode == 3

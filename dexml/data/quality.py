@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from statistics import median
 
 import numpy as np
@@ -14,15 +15,26 @@ from numpy.typing import NDArray
 from dexml.clock import utc
 from dexml.domain import PRICE_COLUMNS, Bars, Timeframe, to_datetime
 
-__all__ = ["Checked", "Fault", "Gap", "Rule", "check_rows", "gaps", "suspects"]
+__all__ = [
+    "SECONDS",
+    "Checked",
+    "Fault",
+    "Gap",
+    "Rule",
+    "check_rows",
+    "gaps",
+    "lone_jumps",
+    "suspects",
+]
 
 SPIKE_RATIO = 50.0
+LONE_RATIO, _BACK = 3.0, 1.5
 SPIKE_WINDOW = 11
 _ENOUGH = SPIKE_WINDOW // 2 + 1  # closes that make a majority of the window
 _FORGOTTEN = np.timedelta64(30, "D")
 _FIRST_COIN = pd.Timestamp("2009-01-03", tz="UTC")
-# seconds since 1970 of the years 2009 to 2100, read as milliseconds
-_IN_SECONDS = pd.to_datetime([1_230_940_800, 4_102_444_800], unit="ms", utc=True)
+SECONDS = (1_230_940_800, 4_102_444_800)  # since 1970, of the years 2009 to 2100
+_IN_SECONDS = pd.to_datetime(SECONDS, unit="ms", utc=True)
 
 
 class Rule(StrEnum):
@@ -37,6 +49,7 @@ class Rule(StrEnum):
     FUTURE = "in the future"
     JUMP = "price jump"
     REPEAT = "repeated stamp"
+    LONE = "price jump for one bar"
     FROZEN = "copy of the bar before"
 
 
@@ -97,8 +110,9 @@ def check_rows(
     -------
     Checked
         A row has the first reason that applies, in the order of `Rule`. A price jumps if it is over
-        50 times (or under a 50th of) the median close of its neighbours on both sides; `suspects`
-        judges by the past alone. Gaps are no faults, see `gaps`.
+        50 times (or under a 50th of) the median close of its neighbours on both sides, or over 3
+        times of both and they agree, see `lone_jumps`; `suspects` judges by the past alone. Gaps
+        are no faults, see `gaps`.
 
     Examples
     --------
@@ -114,7 +128,8 @@ def check_rows(
         (np.diff(pd.DatetimeIndex(rows.index).asi8[rows["row"].argsort()]) < 0).sum()
     )
     reasons: dict[int, Rule] = {}
-    for check in (_numbers, lambda kept: _stamps(kept, now), _spikes, _repeats, _frozen):
+    stamps, lone = partial(_stamps, now=now), partial(_lone, timeframe=timeframe)
+    for check in (_numbers, stamps, _spikes, _repeats, lone, _frozen):
         found = check(rows)
         reasons |= found
         rows = rows[~rows["row"].isin(list(found))]
@@ -173,6 +188,27 @@ def suspects(past: Bars, bars: Bars) -> dict[int, Rule]:
     return found
 
 
+def lone_jumps(bars: Bars) -> dict[int, Rule]:
+    """Return the rows of sound bars whose price jumped for one bar only.
+
+    Returns
+    -------
+    dict of row to Rule
+        `LONE`: a price over 3 times (or under a third of) the closes before and after, which are
+        within 1.5 times one another. A crash that stays is data, and so is the last bar, of which
+        nobody knows yet: this is for history, `suspects` for what comes in.
+
+    Examples
+    --------
+    >>> from dexml.simulation.market import MarketConfig, plant
+    >>> lone_jumps(plant(MarketConfig(n_bars=100)).history.bars["BTC/USDT"])
+    {}
+    """
+    prices = np.stack([bars.open, bars.high, bars.low, bars.close])
+    lone = _there_and_back(prices, bars.closed_at, bars.timeframe)
+    return {int(row): Rule.LONE for row in np.flatnonzero(lone)}
+
+
 def gaps(bars: Bars) -> list[Gap]:
     """Return the holes between bars; they are facts about a venue, not faults."""
     step = np.timedelta64(bars.timeframe.seconds, "s")
@@ -224,6 +260,26 @@ def _spikes(rows: pd.DataFrame) -> dict[int, Rule]:
     ratio = rows[["open", "high", "low", "close"]].to_numpy() / middle[:, None]
     far = (ratio > SPIKE_RATIO) | (ratio < 1 / SPIKE_RATIO)
     return _named(rows, np.asarray(far.any(axis=1)), Rule.JUMP)
+
+
+def _lone(rows: pd.DataFrame, timeframe: Timeframe) -> dict[int, Rule]:
+    prices = rows[["open", "high", "low", "close"]].to_numpy().T
+    closed_at = pd.DatetimeIndex(rows.index).as_unit("ns").asi8.view("M8[ns]")
+    return _named(rows, _there_and_back(prices, closed_at, timeframe), Rule.LONE)
+
+
+def _there_and_back(
+    prices: NDArray[np.float64], closed_at: NDArray[np.datetime64], timeframe: Timeframe
+) -> NDArray[np.bool_]:
+    found = np.zeros(len(closed_at), dtype=np.bool_)
+    if len(closed_at) < 3:
+        return found
+    low, high = np.sort(np.stack([prices[3, :-2], prices[3, 2:]]), axis=0)
+    near = closed_at[2:] - closed_at[:-2] == np.timedelta64(2 * timeframe.seconds, "s")
+    inside = prices[:, 1:-1]
+    far = (inside.max(axis=0) > LONE_RATIO * high) | (inside.min(axis=0) < low / LONE_RATIO)
+    found[1:-1] = near & far & (high < _BACK * low)
+    return found
 
 
 def _repeats(rows: pd.DataFrame) -> dict[int, Rule]:

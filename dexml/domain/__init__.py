@@ -24,6 +24,7 @@ from dexml.domain.history import (
     empty_news,
     empty_refused,
 )
+from dexml.domain.memory import same_place
 from dexml.domain.orders import Fill, Forecast, Intent, Signal
 from dexml.domain.words import (
     Action,
@@ -63,6 +64,7 @@ __all__ = [
     "empty_news",
     "empty_refused",
     "price_fault",
+    "same_place",
     "sound_rows",
     "to_datetime",
     "to_datetime64",

@@ -156,7 +156,10 @@ class Bars:
     def until(self, closed_at: np.datetime64) -> Bars:
         """Return the bars closed at or before `closed_at`."""
         n = int(np.searchsorted(self.closed_at, closed_at, side="right"))
-        return self if n == len(self) else self.take(slice(0, n))
+        if n == len(self):
+            return self
+        fields = {name: getattr(self, name)[:n] for name in PRICE_COLUMNS}
+        return unchecked(self.instrument, self.timeframe, self.closed_at[:n], fields)
 
     def frame(self) -> pd.DataFrame:
         """Return a frame of the price columns indexed by `closed_at` (UTC-aware)."""

@@ -39,8 +39,9 @@ def cross_section(bars: Mapping[str, Bars]) -> dict[str, dict[str, Floats]]:
     -------
     dict of instrument to dict of column to ndarray, shape (n_bars,)
         Columns `CROSS_SECTION_COLUMNS`: mean log return of the market, return relative to it in
-        units of the market's dispersion, rank in 0..1, dispersion in units of own volatility, log
-        volatility relative to the market. Empty for fewer than two instruments.
+        units of the market's dispersion, rank in 0..1, dispersion of log returns (population
+        standard deviation), volatility over the mean of the market. Empty for fewer than two
+        instruments.
     """
     if len(bars) < 2:
         return {}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from dexml.domain import PRICE_COLUMNS, Bars, History
+from dexml.domain import PRICE_COLUMNS, History, same_place
 from dexml.errors import DataError
 from dexml.features.live import LivePanel
 
@@ -17,9 +19,18 @@ __all__ = ["CurrentPanel"]
 class CurrentPanel:
     """What a running system asks for at each close, whatever happened to the history meanwhile.
 
-    Where the history only went on, a `LivePanel` hears what is new. Where a bar or fact of the past
-    came late or was revised, or a close is asked for again, the panel is opened anew on the whole
-    history, which costs as much as `build_panel`. The rows have the same bits either way.
+    Where the history only went on, a `LivePanel` hears what is new, which costs the windows and not
+    the history. Where a bar of the past came late or was revised, its instrument alone is read
+    again; where news, macro values or refusals did, they are. Only where there are other
+    instruments or exchanges, or a close is asked for again, is the panel opened anew on the whole
+    history, which costs as much as `build_panel`. The rows have the same bits in every case.
+
+    Attributes
+    ----------
+    n_opened : int
+        How often it was opened on the whole history; more than once wants a reason.
+    n_reopened : int
+        How many instruments were read again, counted each time.
 
     Examples
     --------
@@ -33,7 +44,7 @@ class CurrentPanel:
     """
 
     def __init__(self) -> None:
-        self.n_opened = 0
+        self.n_opened = self.n_reopened = 0
         self._live: LivePanel | None = None
         self._seen: History
         self._at: np.datetime64
@@ -64,8 +75,10 @@ class CurrentPanel:
         if newest != closed_at:
             raise _too_short(closed_at, f"bars until {newest}")
         live, self._live = self._live, None  # after an error it is of no use
-        if live is None or closed_at <= self._at or not _extends(known, self._seen, self._at):
+        if live is None or closed_at <= self._at or not _alike(known, self._seen):
             live = self._open(known, closed_at)
+        else:
+            self._mend(live, known)
         rows = self._catch_up(live, known, closed_at)
         self._live, self._seen, self._at = live, known, closed_at
         if rows.empty:
@@ -77,6 +90,14 @@ class CurrentPanel:
         self._at = closed_at - np.timedelta64(1, "ns")
         self._seen = known.until(self._at)
         return LivePanel(self._seen)
+
+    def _mend(self, live: LivePanel, known: History) -> None:
+        changed = [name for name in known.bars if not _went_on(known, self._seen, name, self._at)]
+        facts = not _facts_went_on(known, self._seen, pd.Timestamp(self._at, tz="UTC"))
+        if changed or facts:
+            self._seen = known.until(self._at)
+            live.reopen(self._seen, changed, facts=facts)
+            self.n_reopened += len(changed)
 
     def _catch_up(self, live: LivePanel, known: History, closed_at: np.datetime64) -> pd.DataFrame:
         stamp = pd.Timestamp(self._at, tz="UTC")
@@ -109,18 +130,13 @@ def _too_short(closed_at: np.datetime64, was: str) -> DataError:
     )
 
 
-def _extends(new: History, old: History, at: np.datetime64) -> bool:
-    """Tell whether `new` is `old`, known until `at`, and what came later."""
-    if list(new.bars) != list(old.bars) or list(new.venue_closes) != list(old.venue_closes):
-        return False
-    stamp = pd.Timestamp(at, tz="UTC")
+def _alike(new: History, old: History) -> bool:
+    """Tell whether two histories are of the same instruments at the same exchanges."""
     return (
-        all(_went_on(bars, old.bars[name], at) for name, bars in new.bars.items())
-        and _known(new.news, stamp).equals(old.news)
-        and _known(new.macro, stamp).equals(old.macro)
-        and _known(new.refused, stamp).equals(old.refused)
+        list(new.bars) == list(old.bars)
+        and list(new.venue_closes) == list(old.venue_closes)
         and all(
-            _closes_went_on(closes, old.venue_closes[name], stamp)
+            list(closes.columns) == list(old.venue_closes[name].columns)
             for name, closes in new.venue_closes.items()
         )
     )
@@ -133,23 +149,39 @@ def _at(closes: pd.DataFrame, stamp: pd.Timestamp) -> dict[str, float]:
     return dict(zip(closes.columns, closes.to_numpy()[row].tolist(), strict=True))
 
 
-def _closes_went_on(new: pd.DataFrame, old: pd.DataFrame, stamp: pd.Timestamp) -> bool:
-    index, n = pd.DatetimeIndex(new.index), len(old)
-    return (
-        int(index.searchsorted(stamp, side="right")) == n
-        and list(new.columns) == list(old.columns)
-        and index[:n].equals(old.index)
-        and np.array_equal(new.to_numpy()[:n], old.to_numpy(), equal_nan=True)
-    )
+def _facts_went_on(new: History, old: History, stamp: pd.Timestamp) -> bool:
+    pairs = ((new.news, old.news), (new.macro, old.macro), (new.refused, old.refused))
+    return all(_known(frame, stamp).equals(before) for frame, before in pairs)
 
 
 def _known(frame: pd.DataFrame, stamp: pd.Timestamp) -> pd.DataFrame:
     return frame[frame["known_at"] <= stamp].reset_index(drop=True)
 
 
-def _went_on(new: Bars, old: Bars, at: np.datetime64) -> bool:
-    n = len(old)
-    if np.searchsorted(new.closed_at, at, side="right") != n:
+# Whether the history of an instrument until `at` is what it was.
+def _went_on(new: History, old: History, name: str, at: np.datetime64) -> bool:
+    bars, before = new.bars[name], old.bars[name]
+    n = len(before)
+    if np.searchsorted(bars.closed_at, at, side="right") != n:
         return False
     fields = ("closed_at", *PRICE_COLUMNS)
-    return all(np.array_equal(getattr(new, name)[:n], getattr(old, name)) for name in fields)
+    return all(_begins(getattr(bars, one), getattr(before, one), n) for one in fields) and (
+        name not in old.venue_closes
+        or _closes_went_on(
+            new.venue_closes[name], old.venue_closes[name], pd.Timestamp(at, tz="UTC")
+        )
+    )
+
+
+def _closes_went_on(new: pd.DataFrame, old: pd.DataFrame, stamp: pd.Timestamp) -> bool:
+    index, n = pd.DatetimeIndex(new.index), len(old)
+    return (
+        int(index.searchsorted(stamp, side="right")) == n
+        and index[:n].equals(old.index)
+        and _begins(new.to_numpy(), old.to_numpy(), n)
+    )
+
+
+# A store gives out views of a memory that only grows: those need not be compared.
+def _begins(new: NDArray[Any], old: NDArray[Any], n: int) -> bool:
+    return same_place(new, old) or np.array_equal(new[:n], old, equal_nan=new.dtype.kind == "f")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from operator import attrgetter
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +14,11 @@ from dexml.errors import DataError
 from dexml.features.cross_section import CROSS_SECTION_COLUMNS, compare
 from dexml.features.indicators import INDICATORS, Indicator
 from dexml.features.live_context import LiveContext
+from dexml.features.live_frame import LiveFrame
 from dexml.features.live_health import LiveHealth
 from dexml.features.live_studies import Handles, LiveHigher
 from dexml.features.live_venues import LiveVenues
-from dexml.features.panel import may_be_missing, refuse_not_finite, warm_up
+from dexml.features.panel import warm_up
 from dexml.features.price import MOVES, realised_volatility
 from dexml.features.rolling import log_returns
 from dexml.features.studies import Derived, HigherStudy, Recursion, compute_studies, in_order
@@ -90,11 +90,8 @@ class LivePanel:
         self._context = LiveContext(history, self._names, self._last)
         self._venues = LiveVenues(history, self._names)
         self._health = LiveHealth(history, self._names)
-        self._level = pd.Index(self._names, dtype=object)
-        self._columns: tuple[str, ...] = ()
-        self._header = pd.Index(())
+        self._frame = LiveFrame(self._names)
         self._read: dict[int, Rows] = {}
-        self._never_missing = np.zeros(0, dtype=np.bool_)
 
     def _capacity(self) -> int:
         readers: tuple[Reader, ...] = (*self._indicators, *self._derived)
@@ -106,7 +103,7 @@ class LivePanel:
         if not len(bars):
             return
         self._first[column] = bars.closed_at[0]
-        values = compute_studies(bars, self._derived)
+        values = compute_studies(bars, in_order(one for one in self._derived if one.kept))
         fields = {name: getattr(bars, name) for name in _FIELDS}
         kept = {name: values[name] for name in self._kept}
         self._tape.load(column, bars.closed_at, fields | kept)
@@ -163,7 +160,36 @@ class LivePanel:
         disputed = present & self._venues.disputed(venue_closes or {})
         ordered |= self._health.append(closed_at, self._tape.closed_at, disputed, refused)
         ordered |= self._context.read(closed_at, present, self._first, ordered)
-        return self._frame(closed_at, ready, ordered)
+        return self._frame.rows(closed_at, ready, ordered)
+
+    def reopen(self, history: History, names: Collection[str], *, facts: bool) -> None:
+        """Read again what changed in the past, and leave the other instruments as they are.
+
+        Parameters
+        ----------
+        history : History
+            What is known of every instrument until the last close that was heard.
+        names : collection of str
+            Instruments whose bars, or closes at the same exchanges as before, came late or were
+            revised.
+        facts : bool
+            Whether news, macro values or refused bars are to be read again, too.
+        """
+        for column, name in enumerate(self._names):
+            if name in names:
+                self._forget(column)
+                self._load(column, history.bars[name])
+                self._venues.reload(column, history)
+                self._health.reload(column, history)
+        if facts:
+            self._context = LiveContext(history, self._names, self._last)
+            self._health = LiveHealth(history, self._names)
+
+    def _forget(self, column: int) -> None:
+        self._tape.clear(column)
+        self._handles.close(column)
+        for higher in self._higher.values():
+            higher.forget(column)
 
     def raw(self) -> pd.DataFrame:
         """Return what charts show at each instrument's newest bar: TA-Lib's columns, NaN if young.
@@ -174,8 +200,7 @@ class LivePanel:
             Index instrument; the columns that `compute_columns(bars, raw=True)` adds.
         """
         values = self._handles.read()
-        names = [name for one in self._indicators for name in one.raw]
-        table = {name: values[name][0].copy() for name in names}
+        table = {name: values[name][0].copy() for one in self._indicators for name in one.raw}
         return pd.DataFrame(table, index=pd.Index(self._names, name="instrument"))
 
     def _check(self, heard: Mapping[str, Bar]) -> np.datetime64:
@@ -272,29 +297,3 @@ class LivePanel:
         *moves, sigma = (np.where(present, one, np.nan)[:, None] for one in (*moves, sigma))
         columns = compare(moves, sigma)
         return {name: columns[name][:, 0] for name in CROSS_SECTION_COLUMNS}
-
-    def _frame(
-        self, closed_at: np.datetime64, ready: Mask, columns: Mapping[str, Floats]
-    ) -> pd.DataFrame:
-        values = np.empty((len(columns), len(self._names)))
-        for k, one in enumerate(columns.values()):
-            values[k] = one
-        table = values[:, ready].T
-        if tuple(columns) != self._columns:
-            self._columns, self._header = tuple(columns), pd.Index(list(columns))
-            self._never_missing = ~np.array([may_be_missing(name) for name in columns])
-        if not np.isfinite(table[:, self._never_missing]).all():
-            self._refuse(ready, columns)
-        return pd.DataFrame(table, index=self._index(closed_at, ready), columns=self._header)
-
-    def _refuse(self, ready: Mask, columns: Mapping[str, Floats]) -> None:
-        for column in np.flatnonzero(ready):
-            for name in np.array(self._columns)[self._never_missing].tolist():
-                refuse_not_finite(self._names[column], name, columns[name][column : column + 1])
-
-    def _index(self, closed_at: np.datetime64, ready: Mask) -> pd.MultiIndex:
-        stamp = pd.DatetimeIndex([closed_at.astype("datetime64[ns]")], tz="UTC")
-        rows = np.flatnonzero(ready)
-        codes: list[Any] = [np.zeros(len(rows), dtype=np.int8), rows]
-        levels: list[Any] = [stamp, self._level]
-        return pd.MultiIndex(levels=levels, codes=codes, names=("closed_at", "instrument"))

@@ -28,6 +28,10 @@ class LiveHealth:
             doubts(history, name) for name in self._names
         ]
 
+    def reload(self, column: int, history: History) -> None:
+        """Ask again which closes of an instrument are in doubt."""
+        self._doubted[column] = doubts(history, self._names[column])
+
     def append(
         self, closed_at: np.datetime64, stamps: Times, disputed: Mask, refused: pd.DataFrame | None
     ) -> dict[str, Floats]:

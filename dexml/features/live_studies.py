@@ -45,6 +45,13 @@ class Handles:
             self._values[k][:, column] = handle.value
         self._open[column] = True
 
+    def close(self, column: int) -> None:
+        """Forget the handles of one instrument."""
+        for handles, values in zip(self._handles, self._values, strict=True):
+            handles[column] = _not_open
+            values[:, column] = np.nan
+        self._open[column] = False
+
     def update(self, present: Mask, newest: Mapping[str, Floats]) -> None:
         """Hear the newest bar of every instrument that is present and open."""
         columns = np.flatnonzero(present & self._open)
@@ -95,6 +102,11 @@ class LiveHigher:
             fields = {"high": higher.high, "low": higher.low, "close": higher.close}
             self._tape.load(column, higher.end.astype("datetime64[s]"), fields)
             self._end_s[column] = higher.end[-1]
+
+    def forget(self, column: int) -> None:
+        """Forget an instrument's bars."""
+        self._tape.clear(column)
+        self._end_s[column] = -1
 
     def update(
         self, present: Mask, closed_at: np.datetime64, newest: Mapping[str, Floats]

@@ -35,6 +35,13 @@ class LiveVenues:
             if name in closes:
                 self._load(column, closes[name], history)
 
+    def reload(self, column: int, history: History) -> None:
+        """Read an instrument's closes again; its exchanges are those that were known."""
+        name = self._names[column]
+        self._tape.clear(column)
+        if name in history.venue_closes:
+            self._load(column, history.venue_closes[name], history)
+
     def append(
         self,
         closed_at: np.datetime64,

@@ -101,6 +101,11 @@ class Tape:
             for name, values in fields.items():
                 self._values[self._place[name], rows, column] = values[-n:]
 
+    def clear(self, column: int) -> None:
+        """Forget all rows of an instrument."""
+        self._stamps[:, column] = BEFORE
+        self._values[:, :, column] = np.nan
+
     def _rewind(self) -> None:
         self._values[:, : self._n_rows] = self._values[:, self._n_rows :]
         self._stamps[: self._n_rows] = self._stamps[self._n_rows :]

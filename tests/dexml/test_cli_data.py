@@ -177,3 +177,47 @@ def test_backfill_reads_newsapi_and_yahoo_and_shows_no_key(dexml: Dexml, empty: 
     assert refused.code == 3
     assert "Check the key of NewsAPI" in refused.last_line()["failed"]["newsapi"]
     assert "f00d" not in refused.out + refused.err
+
+
+def test_import_says_what_became_of_each_row_and_groups_what_it_refused(
+    dexml: Dexml, empty: Path
+) -> None:
+    bars = bar_table(400)
+    bars.loc[50:70, ["open", "high", "low", "close"]] *= 1_000.0
+    write(bars, empty / "recorded" / "okx_BTCUSDT.csv")
+    for k in range(9):
+        (empty / "recorded" / f"notes{k}.txt").write_text("no data")
+    said = dexml("import", "recorded")
+    assert "okx_BTCUSDT.csv: okx BTC/USDT 1h bars, timestamp = open (UTC)" in said.out
+    assert "  400 rows: 378 new, 1 refused, 21 set aside\n" in said.out
+    told = [line for line in said.out.splitlines() if line.startswith("refused, ")]
+    assert told == [
+        "refused, must end in .parquet, .csv, .csv.gz, .json: notes0.txt, notes1.txt, notes2.txt, "
+        "notes3.txt, notes4.txt and 4 more (--verbose)"
+    ]
+    again = dexml("import", "recorded", "--verbose")
+    assert "  400 rows: 378 there already, 1 refused, 21 set aside\n" in again.out
+    assert all(f"notes{k}.txt" in again.out for k in range(9))
+    result = dexml("import", "recorded", "--json").last_line()
+    numbers = [result[name] for name in ("read", "stored", "known", "refused", "aside")]
+    assert numbers == [409, 0, 378, 10, 21]
+
+
+def test_backfill_calls_a_wrong_name_a_mistake_of_usage(dexml: Dexml, empty: Path) -> None:
+    for arguments, sentence in (
+        (("--series", "nope"), "--series must be among dxy, fear_greed, gld"),
+        (("--series", "gas_price"), "or have a --macro-url, was gas_price"),
+        (
+            ("--exchange", "kraken", "--symbols", "FOO", "--since", "2024-01-01"),
+            "--symbols must read BASE/QUOTE, was 'FOO'",
+        ),
+    ):
+        said = dexml("backfill", *arguments)
+        assert (said.code, said.out) == (2, "")
+        assert sentence in said.err
+    write(bar_table(), empty / "okx_BTCUSDT.csv")
+    said = dexml("import", "okx_BTCUSDT.csv", "--instrument", "FOO")
+    assert (said.code, said.err) == (
+        2,
+        "--instrument must read BASE/QUOTE, was 'FOO'. Write BTC/USDT.\n",
+    )

@@ -110,7 +110,9 @@ def test_status_tells_how_far_the_data_of_a_run_can_be_trusted(
     assert (row["instrument"], row["closed_at"]) == ("BTC/USDT", status["closed_at"])
     assert (row["bars_in_quarantine"], row["venues"]) == (0, ["binance"])
     said = dexml("status", "--home", tmp_path).out
-    assert f"BTC/USDT   1h  health {row['health']:.2f}" in said
+    assert f"BTC/USDT   1h  health {row['health']:.2f} at 2024-01-0" in said
+    assert "; health 0.00 now, no new risk (no bar), newest bar " in said
+    assert "; from binance\n" in said
 
 
 def test_status_without_a_run_tells_what_was_imported(dexml: Dexml, empty: Path) -> None:
@@ -121,9 +123,14 @@ def test_status_without_a_run_tells_what_was_imported(dexml: Dexml, empty: Path)
     store.append_bars("binance", Bars.from_frame("BTC/USDT", Timeframe.H1, frame))
     said = dexml("status")
     assert said.code == 0
-    assert "BTC/USDT   1h  health 0.96, 1 bar in quarantine: 4% of the last 24 bars" in said.out
+    assert "BTC/USDT   1h  health 0.96 at 2024-01-09 08:00 (4% of the last 24 bars" in said.out
+    assert "; health 0.00 now, no new risk (no bar), newest bar " in said.out
+    assert "; from binance; 1 bar in quarantine: price jump 1\n" in said.out
     result = dexml("status", "--json").last_line()
-    assert (result["run"], result["data"][0]["bars_in_quarantine"]) == (None, 1)
+    (row,) = result["data"]
+    assert (result["run"], row["bars_in_quarantine"]) == (None, 1)
+    assert (row["live"]["health"], row["live"]["in_quarantine"]) == (0.0, True)
+    assert row["live"]["age_s"] > 2 * 365 * 86_400
     assert dexml("status", "other").code == 3
 
 

@@ -8,10 +8,13 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from dexml.data.feeds.exchange import FeedUpdate, Hole
+from dexml.data.feeds.setting_aside import keep_refused
+from dexml.data.quality import Rule, lone_jumps
+from dexml.data.storage.revisions import without
 from dexml.data.storage.store import Store
 from dexml.domain import Timeframe
 
-__all__ = ["BarSource", "BarsReport", "backfill_bars", "windows"]
+__all__ = ["BarSource", "BarsReport", "backfill_bars", "joined_holes", "windows"]
 
 BARS_A_WINDOW = 720
 DEAF_WINDOWS = 2  # an exchange that answered nothing for so many is not asked for the rest
@@ -96,6 +99,7 @@ def backfill_bars(
     n_deaf = 0
     for start, end in windows(since, until, feed.timeframe):
         update = feed.backfill(start, end)
+        keep_refused(store, venue, feed.timeframe, update)
         for name, report in reports.items():
             n_new = _store(store, venue, name, update)
             reports[name] = _added(report, update, n_new, feed.timeframe.step)
@@ -112,7 +116,13 @@ def backfill_bars(
 
 def _store(store: Store, venue: str, name: str, update: FeedUpdate) -> int:
     bars = update.closed.get(name)
-    return 0 if bars is None else store.append_bars(venue, bars, update.seen_at)
+    if bars is None:
+        return 0
+    lone = lone_jumps(bars)  # history shows what came after; live bars must do without
+    if lone:
+        rows = bars.frame().reset_index().iloc[list(lone)].assign(reason=str(Rule.LONE))
+        store.set_aside(venue, name, bars.timeframe, rows, update.seen_at)
+    return store.append_bars(venue, without(bars, lone), update.seen_at)
 
 
 def _added(report: BarsReport, update: FeedUpdate, n_new: int, step: timedelta) -> BarsReport:
@@ -122,13 +132,15 @@ def _added(report: BarsReport, update: FeedUpdate, n_new: int, step: timedelta) 
         rows=report.rows + len(update.closed.get(name, ())),
         stored=report.stored + n_new,
         refused=report.refused + len(update.refused.get(name, ())),
-        holes=_joined(report.holes, update.holes.get(name, ()), step),
+        holes=joined_holes(report.holes, update.holes.get(name, ()), step),
         failed=report.failed or update.failed.get(name, ""),
     )
 
 
-# a hole over the edge of two windows is one hole
-def _joined(before: tuple[Hole, ...], after: tuple[Hole, ...], step: timedelta) -> tuple[Hole, ...]:
+def joined_holes(
+    before: tuple[Hole, ...], after: tuple[Hole, ...], step: timedelta
+) -> tuple[Hole, ...]:
+    """Return the holes of two spans in a row; one over the edge between them is one hole."""
     if not before or not after:
         return before + after
     last, first = before[-1], after[0]

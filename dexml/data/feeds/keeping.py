@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from dexml.data.feeds.rows import FeedUpdate
+from dexml.data.feeds.setting_aside import keep_refused
 from dexml.data.storage.store import Store
 from dexml.domain import Timeframe, to_datetime
 
@@ -26,6 +27,7 @@ class Keeper:
         self, store: Store, venue: str, instruments: Sequence[str], timeframe: Timeframe
     ) -> None:
         self._store, self._venue, self._lock = store, venue, threading.Lock()
+        self._timeframe = Timeframe(timeframe)
         self.last = {name: self._recall(name, timeframe) for name in instruments}
 
     @property
@@ -34,7 +36,9 @@ class Keeper:
         return max((at for at in self.last.values() if at is not None), default=None)
 
     def keep(self, update: FeedUpdate, live: bool = True) -> int:
-        """Store the closed bars of an update; return how many were new or changed.
+        """Store the closed bars of an update, and set aside what cannot be bars.
+
+        Returns how many bars were new or changed.
 
         Parameters
         ----------
@@ -42,6 +46,7 @@ class Keeper:
             As `Store.append_closes` takes it; False for history that was asked for.
         """
         with self._lock:
+            keep_refused(self._store, self._venue, self._timeframe, update)
             n_new = self._store.append_closes(self._venue, update.closed, update.seen_at, live)
             for name, bars in update.closed.items():
                 newest, last = to_datetime(bars.closed_at[-1]), self.last[name]

@@ -117,6 +117,9 @@ class LiveFeed:
         update, now = replace(FeedUpdate.empty(), seen_at=now_at), now_at.timestamp()
         for name, track in self._tracks.items():
             rows = self._harvest(name, track, update, now) + track.counted()
+            refused = track.refused()
+            if refused:  # what is said of an instrument replaces what was said before
+                update.refused[name] = (*update.refused.get(name, ()), *refused)
             if rows:
                 once = {row.opened_s: row for row in rows}
                 ordered = [once[opened] for opened in sorted(once)]

@@ -1,7 +1,10 @@
 """Bars summed up from the trades of the past, for exchanges that show only their newest bars.
 
-Nothing here reads or waits. Sums are Decimal, so a bar has the bits of the exchange's own; a bar in
-which nobody traded stands at the close before it with no volume, as Kraken shows it.
+Nothing here reads or waits. Sums are Decimal, so a bar has the bits of the exchange's own. A bar in
+which nobody traded stands at the close before it with no volume, as Kraken shows it, but for
+`SILENCE_S` after a trade only: a market that is silent for longer is halted or dead, and its bars
+are missing until somebody trades again. The rule looks back alone, so that a bar is the same
+whether or not the next trade is known.
 """
 
 from __future__ import annotations
@@ -14,9 +17,19 @@ from typing import Any, NamedTuple
 from dexml.data.feeds.hearing import Row
 from dexml.errors import DataError
 
-__all__ = ["NS", "PastTrade", "Tape", "TradeCandles", "TradePage", "TradesCost", "kraken_page"]
+__all__ = [
+    "NS",
+    "SILENCE_S",
+    "PastTrade",
+    "Tape",
+    "TradeCandles",
+    "TradePage",
+    "TradesCost",
+    "kraken_page",
+]
 
 NS = 1_000_000_000
+SILENCE_S = 86_400  # the kernel, too, sells what was silent for a day
 
 
 class PastTrade(NamedTuple):
@@ -133,7 +146,10 @@ class Tape:
 
 
 class TradeCandles:
-    """Sums trades up into bars; every bar of the span comes out, once it is over.
+    """Sums trades up into bars; each comes out once it is over.
+
+    After a bar with trades the flat bars of `SILENCE_S` follow (at least one), and then none until
+    the next trade.
 
     Parameters
     ----------
@@ -141,9 +157,8 @@ class TradeCandles:
         Length of a bar in seconds.
     first_s : int
         Opening of the first bar.
-    before : Decimal or None
-        Price of the last trade before it; None: nobody had traded, and bars begin with the first
-        trade.
+    before : PastTrade or None
+        The last trade before it; None: nobody had traded, and bars begin with the first trade.
 
     Examples
     --------
@@ -157,9 +172,9 @@ class TradeCandles:
     120 7.0 0.0
     """
 
-    def __init__(self, step_s: int, first_s: int, before: Decimal | None) -> None:
+    def __init__(self, step_s: int, first_s: int, before: PastTrade | None) -> None:
         self._step_s, self._first_s, self._opened_s = step_s, first_s, first_s
-        self._close = before
+        self._last = before
         self._sum: _Sum | None = None
 
     def add(self, trades: Iterable[PastTrade]) -> list[Row]:
@@ -173,7 +188,7 @@ class TradeCandles:
         rows = []
         for trade in trades:
             if trade.at_s < self._first_s:
-                self._close = trade.price
+                self._last = trade
                 continue
             if trade.at_s < self._opened_s:
                 raise DataError(
@@ -184,21 +199,28 @@ class TradeCandles:
                 )
             rows += self.end(int(trade.at_s) // self._step_s * self._step_s)
             self._sum = _Sum.of(trade) if self._sum is None else self._sum.and_(trade)
+            self._last = trade
         return rows
 
     def end(self, until_s: int) -> list[Row]:
         """Return the bars that close at `until_s` or before and did not come out yet."""
         rows = []
         while self._opened_s + self._step_s <= until_s:
-            if self._sum is not None:
-                self._close = self._sum.close
-            elif self._close is not None:
-                self._sum = _Sum(self._close, self._close, self._close, self._close, Decimal(0))
-            if self._sum is not None:
-                rows.append(Row(self._opened_s, *map(float, self._sum)))
+            summed = self._sum or self._flat()
+            if summed is not None:
+                rows.append(Row(self._opened_s, *map(float, summed)))
             self._sum = None
             self._opened_s += self._step_s
         return rows
+
+    def _flat(self) -> _Sum | None:
+        if self._last is None:
+            return None
+        traded_until_s = (int(self._last.at_s) // self._step_s + 1) * self._step_s
+        if self._opened_s + self._step_s > traded_until_s + max(SILENCE_S, self._step_s):
+            return None
+        price = self._last.price
+        return _Sum(price, price, price, price, Decimal(0))
 
 
 class _Sum(NamedTuple):

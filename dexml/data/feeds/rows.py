@@ -6,6 +6,7 @@ opening, as exchanges do it; bars are stamped with their close.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,9 +16,11 @@ import numpy as np
 
 from dexml.data.feeds.hearing import Row
 from dexml.data.feeds.venues import Venue
+from dexml.data.quality import SECONDS
 from dexml.domain import PRICE_COLUMNS, Bars, Timeframe, price_fault
 
 __all__ = [
+    "OLDER",
     "SETTLE_S",
     "FeedUpdate",
     "Fetched",
@@ -32,6 +35,7 @@ __all__ = [
     "split",
 ]
 
+OLDER = "must not be older than asked for"  # says nothing against the numbers
 SETTLE_S = 2  # an exchange may still book trades of a bar for a moment after its end
 
 
@@ -47,10 +51,41 @@ class Hole:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedRow:
-    """A row of an exchange that cannot be a bar."""
+    """A row of an exchange that cannot be a bar.
+
+    Attributes
+    ----------
+    row : str
+        As it came, cut to 200 characters.
+    opened_s : float or None
+        The opening it was stamped with, if that is a number.
+    numbers : tuple of float
+        `PRICE_COLUMNS`, NaN for what is no number.
+    """
 
     row: str
     reason: str
+    opened_s: float | None = None
+    numbers: tuple[float, ...] = (math.nan,) * len(PRICE_COLUMNS)
+
+    @classmethod
+    def of(cls, row: Any, reason: str) -> RefusedRow:
+        """Read what can be read of a row: a stamp in milliseconds and five numbers."""
+        values = list(row[:6]) if isinstance(row, list | tuple) else []
+        stamp, *numbers = [_number(value) for value in [*values, *[None] * 6][:6]]
+        return cls(
+            row=repr(row)[:200],
+            reason=reason,
+            opened_s=stamp / 1_000 if math.isfinite(stamp) else None,
+            numbers=tuple(numbers),
+        )
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +168,7 @@ def checked(
             kept = _row(row)
             good[kept.opened_s] = kept
         else:
-            refused.append(RefusedRow(row=repr(row)[:200], reason=fault))
+            refused.append(RefusedRow.of(row, fault))
     return Fetched([good[stamp] for stamp in sorted(good)], refused, now_s)
 
 
@@ -141,7 +176,11 @@ def _raw_fault(row: Any) -> str | None:
     numbers = isinstance(row, list) and len(row) == 6
     if not numbers or not all(isinstance(value, int | float) for value in row):
         return "must hold a stamp and five numbers"
-    return None if isinstance(row[0], int) else "must have a stamp in whole milliseconds"
+    if not isinstance(row[0], int):
+        return "must have a stamp in whole milliseconds"
+    if SECONDS[0] <= row[0] < SECONDS[1]:
+        return "must have a stamp in milliseconds, not in seconds"
+    return None
 
 
 def _row(row: Sequence[Any]) -> Row:
@@ -155,7 +194,7 @@ def row_fault(
     if row.opened_s % step_s or broken_ms:
         return f"must open on a whole bar of {step_s} s"
     if row.opened_s < (1 if first is None else first):
-        return "must not be older than asked for"
+        return OLDER
     if latest_s is not None and row.opened_s > latest_s:
         return "must not lie in the future"
     return price_fault(*row[1:])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from dexml.data.feeds.hearing import Row
-from dexml.data.feeds.rows import SETTLE_S, Fetched, row_fault, split
+from dexml.data.feeds.rows import SETTLE_S, Fetched, RefusedRow, row_fault, split
 
 __all__ = ["Track"]
 
@@ -59,6 +59,7 @@ class Track:
         self.n_refused = 0
         self.deaf = False
         self._listening_since: float | None = None
+        self._refused: list[RefusedRow] = []
         self._told: dict[int, Row] = {}
         self._recent: dict[int, Row] = {}
         self._missing: dict[int, int] = {}  # holes, and how often they were asked for in vain
@@ -73,8 +74,11 @@ class Track:
 
     def hear(self, row: Row, final: bool, now: float) -> None:
         """Take in a bar that the stream showed."""
-        if row_fault(row, 0, self._step_s, None, int(now) + self._step_s) is not None:
+        fault = row_fault(row, 0, self._step_s, None, int(now) + self._step_s)
+        if fault is not None:
             self.n_refused += 1
+            if final and len(self._refused) < KEPT:
+                self._refused.append(RefusedRow.of([row.opened_s * 1_000, *row[1:]], fault))
             return
         self._mention(row.opened_s, row.close)
         if not final or row.opened_s + self._step_s > now + GRACE_S:
@@ -83,6 +87,11 @@ class Track:
             self._doubt(row, self.last - REMEMBERED * self._step_s)
         elif len(self._told) < KEPT:
             self._told[row.opened_s] = row
+
+    def refused(self) -> list[RefusedRow]:
+        """Return the final rows of the stream that could not be bars, each once."""
+        refused, self._refused = self._refused, []
+        return refused
 
     def hear_trade(self, at_s: float, price: float, now: float) -> bool:
         """Take in the price of a trade; return whether there can have been such a trade."""

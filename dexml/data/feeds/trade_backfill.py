@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import ceil
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dexml.data.feeds.backfill import BarsReport
+from dexml.data.feeds.backfill import BarsReport, joined_holes
 from dexml.data.feeds.exchange import Hole
-from dexml.data.feeds.past_trades import TradesCost
+from dexml.data.feeds.past_trades import SILENCE_S, TradesCost
 from dexml.data.feeds.rows import Row, bars_of
 from dexml.data.feeds.trade_history import TradeHistory
 from dexml.data.storage.store import Store
-from dexml.domain import Timeframe
+from dexml.domain import Timeframe, to_datetime64
 from dexml.errors import DataError
 
 __all__ = ["Span", "add_from_trades", "spans_to_build", "without_stored"]
@@ -96,7 +96,8 @@ def add_from_trades(
         found[name] = replace(report, rows=report.rows + n_rows, stored=report.stored + n_new)
     for name in sorted({span.instrument for span in spans}):
         left = without_stored(store, venue, history.timeframe, found[name])
-        found[name] = _explained(left)
+        bars = store.bars(venue, name, history.timeframe)
+        found[name] = _explained(left, bars.closed_at[:1], history.timeframe.step)
     return found
 
 
@@ -135,6 +136,20 @@ def _hole(closes_s: NDArray[np.int64], reason: str) -> Hole:
     return Hole(first=first, last=last, n_bars=len(closes_s), reason=reason)
 
 
-def _explained(report: BarsReport) -> BarsReport:
-    why = "the trades could not be read" if report.failed else "nobody had traded yet"
-    return replace(report, holes=tuple(replace(hole, reason=why) for hole in report.holes))
+def _explained(report: BarsReport, first: NDArray[np.datetime64], step: timedelta) -> BarsReport:
+    told = [replace(hole, reason=_why(report, hole, first)) for hole in report.holes]
+    holes: tuple[Hole, ...] = ()
+    for hole in told:
+        holes = joined_holes(holes, (hole,), step)
+    return replace(report, holes=holes)
+
+
+def _why(report: BarsReport, hole: Hole, first: NDArray[np.datetime64]) -> str:
+    if report.failed:
+        return "the trades could not be read"
+    if not len(first) or to_datetime64(hole.first) < first[0]:
+        return "nobody had traded yet"
+    return (
+        f"nobody traded, and after {SILENCE_S // 3_600} h without a trade no bars are made up: "
+        "the market was halted, or is gone"
+    )

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from decimal import Decimal
 from math import ceil
 
 from dexml.data.feeds.exchange import ExchangeFeed
-from dexml.data.feeds.past_trades import NS, PastTrade, Tape, TradeCandles, TradesCost
+from dexml.data.feeds.past_trades import (
+    NS,
+    SILENCE_S,
+    PastTrade,
+    Tape,
+    TradeCandles,
+    TradesCost,
+)
 from dexml.data.feeds.rows import SETTLE_S, Row
 from dexml.data.feeds.venues import past_trades_of
 
@@ -80,7 +86,7 @@ class TradeHistory:
         for trades, now_s in self._read(instrument, first_s, until_s):
             if candles is None:
                 traded = bool(trades) and trades[0].at_s < first_s + self._step_s
-                before = None if traded else self._price_before(instrument, first_s)
+                before = None if traded else self._trade_before(instrument, first_s)
                 candles = TradeCandles(self._step_s, first_s, before)
             over_s = until_s if now_s is None else min(until_s, now_s - SETTLE_S)
             yield candles.add(trades)
@@ -99,16 +105,17 @@ class TradeHistory:
             if len(inside) < len(fresh):
                 return
 
-    # A quiet market's last trade lies any time back; each span searched is twice the one before.
-    def _price_before(self, instrument: str, first_s: int) -> Decimal | None:
+    # A trade from longer ago says nothing of the span; each part searched is twice the one before.
+    def _trade_before(self, instrument: str, first_s: int) -> PastTrade | None:
+        oldest_s = max(0, first_s - SILENCE_S - self._step_s)
         back_s, since_s = self._step_s, first_s
-        while since_s > 0:
-            until_s, since_s = since_s, max(0, first_s - back_s)
+        while since_s > oldest_s:
+            until_s, since_s = since_s, max(oldest_s, first_s - back_s)
             found = None
             for trades, _ in self._read(instrument, since_s, until_s):
                 found = trades[-1] if trades else found
             if found is not None:
-                return found.price
+                return found
             back_s *= 2
         return None
 

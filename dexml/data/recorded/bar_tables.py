@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from dexml.data.quality import check_rows
+from dexml.data.quality import Rule, check_rows
 from dexml.data.recorded.layouts import TIMES, Layout, instrument_named, layout_of, timeframe_of
 from dexml.data.recorded.times import read_times
 from dexml.domain import PRICE_COLUMNS, Bars, Timeframe
@@ -21,6 +22,8 @@ from dexml.errors import DataError
 __all__ = ["BarOptions", "LeftOut", "ParsedBars", "parse_bars", "reasons", "refuse_if_mostly_bad"]
 
 MAX_REFUSED_SHARE = 0.05
+MOST_TRADED = 1e12  # dollars a day at one venue; the busiest perpetual trades some 1e10
+_DOLLARS = ("USD", "USDT", "USDC", "FDUSD", "BUSD", "TUSD", "DAI")
 Places = np.ndarray[tuple[int], np.dtype[np.intp]]
 
 
@@ -59,12 +62,20 @@ class BarOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedBars:
-    """Bars by instrument, the rows left out, and what was made of the table, in words."""
+    """Bars by instrument, the rows left out, and what was made of the table, in words.
+
+    Attributes
+    ----------
+    refused : mapping of instrument to DataFrame
+        The rows that `faults` names, as `Store.set_aside` takes them: stamped with the close that
+        they claim, numbers as they came, NaN for what is none.
+    """
 
     bars: Mapping[str, Bars]
     faults: list[LeftOut]
     understood_as: str
     notes: tuple[str, ...] = field(default=())
+    refused: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def parse_bars(file: Path, table: pd.DataFrame, options: BarOptions) -> ParsedBars:
@@ -88,11 +99,12 @@ def parse_bars(file: Path, table: pd.DataFrame, options: BarOptions) -> ParsedBa
     closes = _are_closes(file, table, layout, stamps, step, options)
     # Binance ends a bar a millisecond before the next
     closed = stamps.ceil("s") if closes else stamps + pd.Timedelta(step.step)
+    inside = _by_instrument(file, table, layout, named)
     rows, n_exchanged = _numbers(table, layout, options.volume_in_quote)
     faults = _off_the_grid(closed, step)
     off = np.array([fault.row for fault in faults], dtype=np.intp)
     bars: dict[str, Bars] = {}
-    for name, places in _by_instrument(file, table, layout, named).items():
+    for name, places in inside.items():
         sound = places[~np.isin(places, off)]
         checked = check_rows(name, step, rows.set_index(closed).iloc[sound], options.now)
         bars[name] = checked.bars
@@ -102,8 +114,56 @@ def parse_bars(file: Path, table: pd.DataFrame, options: BarOptions) -> ParsedBa
         bars=bars,
         faults=faults,
         understood_as=_in_words(bars, step, layout.time, closes),
-        notes=(f"{n_exchanged} rows had base and quote volume exchanged",) if n_exchanged else (),
+        notes=_notes(n_exchanged, bars),
+        refused=_refused(rows, closed, inside, bars, faults),
     )
+
+
+def _notes(n_exchanged: int, bars: Mapping[str, Bars]) -> tuple[str, ...]:
+    exchanged = f"{n_exchanged} rows had base and quote volume exchanged"
+    return (*([exchanged] if n_exchanged else []), *filter(None, map(_doubt, bars.values())))
+
+
+# Nobody guesses what a column means: it is stored as it is, and said.
+def _doubt(bars: Bars) -> str:
+    traded = bars.volume > 0
+    base, _, quote = bars.instrument.partition("/")
+    if quote not in _DOLLARS or not traded.any():
+        return ""
+    of_a_bar = float(np.median(bars.volume[traded] * bars.close[traded]))
+    a_day = of_a_bar * 86_400 / bars.timeframe.seconds
+    if a_day < MOST_TRADED:
+        return ""
+    return (
+        f"volumes were taken for {base}, but that would be {a_day:.1e} {quote} a day, more than "
+        "any market trades: if they are money, import the file with --quote-volume"
+    )
+
+
+def _refused(
+    rows: pd.DataFrame,
+    closed: pd.DatetimeIndex,
+    inside: Mapping[str, Places],
+    bars: Mapping[str, Bars],
+    faults: list[LeftOut],
+) -> dict[str, pd.DataFrame]:
+    why = {fault.row: fault.reason for fault in faults if fault.row is not None}
+    wrong = np.array(sorted(why), dtype=np.intp)
+    found: dict[str, pd.DataFrame] = {}
+    for name, places in inside.items():
+        mine = wrong[np.isin(wrong, places)]
+        part = rows.iloc[mine].assign(
+            closed_at=closed[mine].as_unit("ns"), reason=[why[row] for row in mine.tolist()]
+        )
+        found[name] = part[~_said_before(part, bars[name])].reset_index(drop=True)
+    return found
+
+
+# a row that is there twice, alike, says nothing against the bar
+def _said_before(refused: pd.DataFrame, bars: Bars) -> NDArray[np.bool_]:
+    kept = bars.frame().reindex(pd.DatetimeIndex(refused["closed_at"]))
+    alike = (kept.to_numpy() == refused[list(PRICE_COLUMNS)].to_numpy()).all(axis=1)
+    return np.asarray(alike & (refused["reason"] == Rule.REPEAT).to_numpy())
 
 
 def reasons(faults: list[LeftOut]) -> str:

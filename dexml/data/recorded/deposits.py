@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -16,12 +17,30 @@ from dexml.data.storage.store import Store
 from dexml.domain import PRICE_COLUMNS, Bars, Timeframe
 from dexml.errors import DataError
 
-__all__ = ["Deposit", "deposit_bars", "deposit_last_bar", "deposit_news", "deposit_series"]
+__all__ = [
+    "Agreeing",
+    "Delivery",
+    "Deposit",
+    "agreeing",
+    "deposit_bars",
+    "deposit_last_bar",
+    "deposit_news",
+    "deposit_refused",
+    "deposit_series",
+]
 
 MAX_CONTRADICTING = 0.05
 _OTHER = "other numbers are stored"
 _AGREE = 1e-6  # sources round to six or more digits
 _DAY = pd.Timedelta(days=1)
+
+
+class Delivery(NamedTuple):
+    """Where bars come from, of which exchange they are, and when they are in hand."""
+
+    file: str
+    venue: str
+    seen_at: datetime
 
 
 class Deposit(NamedTuple):
@@ -31,53 +50,86 @@ class Deposit(NamedTuple):
     ----------
     last : tuple of Bars
         The last bar of each instrument, of which it is not known yet whether it was closed.
+    aside : tuple of LeftOut
+        Sound bars that the store did not believe after those before them.
     """
 
     n_kept: int
     n_new: int
     faults: list[LeftOut]
     last: tuple[Bars, ...] = ()
+    aside: tuple[LeftOut, ...] = ()
 
 
-def deposit_bars(
-    store: Store, file: str, venue: str, several: Sequence[Bars], check_clock: bool
-) -> Deposit:
-    """Store bars that are new; the last one of each instrument waits for `deposit_last_bar`.
+class Agreeing(NamedTuple):
+    """Bars that contradict nothing that is stored, and those that do."""
+
+    bars: list[Bars]
+    other: list[Bars]
+
+
+def agreeing(
+    store: Store, delivery: Delivery, several: Sequence[Bars], check_clock: bool
+) -> Agreeing:
+    """Part bars by whether other numbers are stored for them.
 
     Raises
     ------
     DataError
         If more than 5% of the bars that are stored already have other numbers there, or the bars
-        run on another clock than the stored ones of the same coin. Then nothing is stored.
+        run on another clock than the stored ones of the same coin.
     """
-    sound, faults = [], []
+    found = Agreeing([], [])
     for bars in several:
         if check_clock:
-            _refuse_another_clock(store, file, venue, bars)
-        other = _contradicting(bars, store.bars(venue, bars.instrument, bars.timeframe))
-        _refuse_another_market(store, file, venue, bars, int(other.sum()))
-        faults += _contradictions(_OTHER, bars.closed_at[other])
-        sound.append(_chosen(bars, ~other))
-    complete = [bars.take(slice(0, -1)) for bars in sound]
+            _refuse_another_clock(store, delivery.file, delivery.venue, bars)
+        other = _contradicting(bars, store.bars(delivery.venue, bars.instrument, bars.timeframe))
+        _refuse_another_market(store, delivery.file, delivery.venue, bars, int(other.sum()))
+        found.bars.append(_chosen(bars, ~other))
+        found.other.append(_chosen(bars, other))
+    return found
+
+
+def deposit_bars(store: Store, delivery: Delivery, found: Agreeing) -> Deposit:
+    """Store bars that are new; the last one of each instrument waits for `deposit_last_bar`."""
+    complete = [bars.take(slice(0, -1)) for bars in found.bars]
+    stored = [_append(store, delivery, bars) for bars in complete]
+    aside = tuple(one for _, several in stored for one in several)
     return Deposit(
-        n_kept=sum(map(len, complete)),
-        n_new=sum(_append(store, venue, bars) for bars in complete),
-        faults=faults,
-        last=tuple(bars.take(slice(-1, None)) for bars in sound if len(bars)),
+        n_kept=sum(map(len, complete)) - len(aside),
+        n_new=sum(n_new for n_new, _ in stored),
+        faults=[one for bars in found.other for one in _contradicted(store, delivery, bars)],
+        last=tuple(bars.take(slice(-1, None)) for bars in found.bars if len(bars)),
+        aside=aside,
     )
 
 
-def deposit_last_bar(store: Store, venue: str, last: Bars) -> Deposit:
+def deposit_last_bar(store: Store, delivery: Delivery, last: Bars, shown: bool = False) -> Deposit:
     """Store the last bar of a file if a later one shows that it was closed.
 
     A file is often written while its last bar is still open, and nothing in the row says so.
+
+    Parameters
+    ----------
+    shown : bool
+        Whether a later one is in hand that is not stored yet.
     """
-    known = store.bars(venue, last.instrument, last.timeframe)
+    known = store.bars(delivery.venue, last.instrument, last.timeframe)
     if _contradicting(last, known).any():
-        return Deposit(0, 0, _contradictions(_OTHER, last.closed_at))
-    if len(known) and known.closed_at[-1] >= last.closed_at[0]:
-        return Deposit(1, _append(store, venue, last), [])
+        return Deposit(0, 0, _contradicted(store, delivery, last))
+    if shown or (len(known) and known.closed_at[-1] >= last.closed_at[0]):
+        n_new, aside = _append(store, delivery, last)
+        return Deposit(1 - len(aside), n_new, [], aside=tuple(aside))
     return Deposit(0, 0, [LeftOut(None, "last bar, may still have been open")])
+
+
+def deposit_refused(
+    store: Store, delivery: Delivery, timeframe: Timeframe, refused: Mapping[str, pd.DataFrame]
+) -> None:
+    """Put the rows of a file that cannot be bars into quarantine."""
+    for name, rows in refused.items():
+        if len(rows):
+            store.set_aside(delivery.venue, name, timeframe, rows, delivery.seen_at)
 
 
 def deposit_series(store: Store, macro: pd.DataFrame) -> Deposit:
@@ -112,9 +164,24 @@ def _contradictions(reason: str, stamps: NDArray[np.datetime64]) -> list[LeftOut
     return [LeftOut(None, f"{reason} (first at {stamps[0]:.16})") for _ in stamps]
 
 
-def _append(store: Store, venue: str, bars: Bars) -> int:
-    known = store.bars(venue, bars.instrument, bars.timeframe)
-    return store.append_bars(venue, _chosen(bars, _unknown(bars, known)))
+def _contradicted(store: Store, delivery: Delivery, bars: Bars) -> list[LeftOut]:
+    if not len(bars):
+        return []
+    rows = bars.frame().reset_index().assign(reason=_OTHER)
+    deposit_refused(store, delivery, bars.timeframe, {bars.instrument: rows})
+    return _contradictions(_OTHER, bars.closed_at)
+
+
+def _append(store: Store, delivery: Delivery, bars: Bars) -> tuple[int, list[LeftOut]]:
+    series = (delivery.venue, bars.instrument, bars.timeframe)
+    fresh = _chosen(bars, _unknown(bars, store.bars(*series)))
+    n_new = store.append_bars(delivery.venue, fresh, delivery.seen_at)
+    if n_new == len(fresh):
+        return n_new, []
+    doubted = pd.DatetimeIndex(fresh.closed_at[_unknown(fresh, store.bars(*series))], tz="UTC")
+    told = store.quarantine(*series).drop_duplicates("closed_at", keep="last")
+    why = told.set_index("closed_at")["reason"]
+    return n_new, [LeftOut(None, str(why.get(at, "not believed"))) for at in doubted]
 
 
 def _refuse_another_market(store: Store, file: str, venue: str, bars: Bars, n_other: int) -> None:

@@ -10,13 +10,14 @@ from typing import Literal
 
 import pandas as pd
 
-from dexml.data.quality import gaps
-from dexml.data.recorded.bar_tables import BarOptions, LeftOut, ParsedBars, parse_bars, reasons
+from dexml.data.recorded.bar_tables import BarOptions, parse_bars
 from dexml.data.recorded.deposits import (
-    Deposit,
+    Delivery,
+    agreeing,
     deposit_bars,
     deposit_last_bar,
     deposit_news,
+    deposit_refused,
     deposit_series,
 )
 from dexml.data.recorded.imports import FileReport
@@ -25,6 +26,7 @@ from dexml.data.recorded.news_tables import is_news, parse_news
 from dexml.data.recorded.origins import Origin, origin_of
 from dexml.data.recorded.pool_tables import is_pool, pool_as_bars
 from dexml.data.recorded.refusals import refuse_other
+from dexml.data.recorded.reports import bar_report, report_on, settled
 from dexml.data.recorded.series_tables import parse_series
 from dexml.data.recorded.tables import read_table
 from dexml.data.sources.scorers import SentimentScorer
@@ -81,7 +83,7 @@ class _Read:
 class _Held:
     # the last bar of a series of a file: nobody knows yet whether it was closed
     place: int
-    venue: str
+    delivery: Delivery
     last: Bars
 
 
@@ -152,7 +154,9 @@ class _Import:
             read = _Read(file=file, origin=self._origin(file, root), table=table)
             self._reports[place] = self._kept(place, read)
         except (DataError, UsageError) as error:
-            self._reports[place] = FileReport(file=str(file), refused=n_rows, reason=str(error))
+            self._reports[place] = FileReport(
+                file=str(file), read=n_rows, refused=n_rows, reason=str(error)
+            )
         return True
 
     def _origin(self, file: Path, root: Path) -> Origin | None:
@@ -168,9 +172,10 @@ class _Import:
         if is_news(list(read.table.columns)):
             return self._news(read)
         if is_pool(list(read.table.columns)):
-            venue, table = pool_as_bars(read.file, read.table)
-            given = self._options.venue or venue
-            return self._bars(place, _Read(file=read.file, origin=Origin(venue=given), table=table))
+            venue, table, notes = pool_as_bars(read.file, read.table)
+            origin = Origin(venue=self._options.venue or venue)
+            report = self._bars(place, _Read(file=read.file, origin=origin, table=table))
+            return replace(report, reason=", ".join(filter(None, (report.reason, *notes))))
         if columns >= _RANGE and not self._is_series(read):
             return self._bars(place, read)
         refuse_other(read.file, read.table)
@@ -194,12 +199,28 @@ class _Import:
                 read.file.name,
                 "Give --venue NAME.",
             )
-        venue, check_clock = read.origin.venue, self._options.stamps is None
-        deposit = deposit_bars(
-            self._store, str(read.file), venue, list(parsed.bars.values()), check_clock
-        )
-        self._held += [_Held(place=place, venue=venue, last=last) for last in deposit.last]
-        return _bar_report(read, parsed, deposit)
+        delivery = Delivery(str(read.file), read.origin.venue, self._options.now)
+        several, check_clock = list(parsed.bars.values()), self._options.stamps is None
+        found = agreeing(self._store, delivery, several, check_clock)
+        self._settle_before(delivery.venue, several)
+        deposit_refused(self._store, delivery, several[0].timeframe, parsed.refused)
+        deposit = deposit_bars(self._store, delivery, found)
+        held = [_Held(place=place, delivery=delivery, last=last) for last in deposit.last]
+        self._held += held
+        return bar_report(read.file, len(read.table), delivery.venue, parsed, deposit)
+
+    # stored in turn, the last bar of one file is no hole that the next one left
+    def _settle_before(self, venue: str, several: Sequence[Bars]) -> None:
+        first = {
+            (bars.instrument, bars.timeframe): bars.closed_at[0] for bars in several if len(bars)
+        }
+        waiting, self._held = self._held, []
+        for held in waiting:
+            later = first.get((held.last.instrument, held.last.timeframe))
+            if held.delivery.venue != venue or later is None or later <= held.last.closed_at[0]:
+                self._held.append(held)
+            else:
+                self._settle(held, shown=True)
 
     def _bar_options(self, read: _Read) -> BarOptions:
         given = self._options
@@ -211,25 +232,19 @@ class _Import:
             now=given.now,
         )
 
-    def _settle(self, held: _Held) -> None:
-        deposit = deposit_last_bar(self._store, held.venue, held.last)
-        report = self._reports[held.place]
-        last = [fault.reason for fault in deposit.faults]  # at most one
-        self._reports[held.place] = replace(
-            report,
-            rows=report.rows + deposit.n_kept,
-            stored=report.stored + deposit.n_new,
-            refused=report.refused + len(last),
-            reason=", ".join(filter(None, (report.reason, *last))),
-        )
+    def _settle(self, held: _Held, shown: bool = False) -> None:
+        deposit = deposit_last_bar(self._store, held.delivery, held.last, shown)
+        self._reports[held.place] = settled(self._reports[held.place], deposit)
 
     def _series(self, read: _Read) -> FileReport:
         given = self._options
-        parsed = parse_series(read.file, read.table, read.origin, given.series, given.lag)
+        parsed = parse_series(
+            read.file, read.table, read.origin, given.series, given.lag, given.now
+        )
         if not len(parsed.macro):
             raise DataError(f"file {read.file}", "must have sound rows", "none", "Repair it.")
         deposit = deposit_series(self._store, parsed.macro)
-        return _report(read, parsed.understood_as, parsed.faults, deposit)
+        return report_on(read.file, len(read.table), parsed.understood_as, parsed.faults, deposit)
 
     def _news(self, read: _Read) -> FileReport:
         given = self._options
@@ -237,7 +252,9 @@ class _Import:
         names = sorted({*given.instruments, *stored})
         parsed = parse_news(read.file, read.table, names, given.now, given.scorer, given.lag)
         deposit = deposit_news(self._store, parsed.news)
-        return _report(read, parsed.understood_as, parsed.faults, deposit, parsed.notes)
+        return report_on(
+            read.file, len(read.table), parsed.understood_as, parsed.faults, deposit, parsed.notes
+        )
 
 
 def _inside(root: Path) -> Iterator[Path]:
@@ -254,28 +271,3 @@ def _inside(root: Path) -> Iterator[Path]:
     if not found:
         raise UsageError(f"folder {root}", "must hold files", "none", "Name another folder.")
     yield from found
-
-
-def _bar_report(read: _Read, parsed: ParsedBars, deposit: Deposit) -> FileReport:
-    n_missing = sum(gap.n_missing for bars in parsed.bars.values() for gap in gaps(bars))
-    notes = [*parsed.notes, *([f"{n_missing} bars missing"] if n_missing else [])]
-    venue = read.origin.venue if read.origin else ""
-    return _report(read, f"{venue} {parsed.understood_as}", parsed.faults, deposit, tuple(notes))
-
-
-def _report(
-    read: _Read,
-    understood_as: str,
-    faults: list[LeftOut],
-    deposit: Deposit,
-    notes: tuple[str, ...] = (),
-) -> FileReport:
-    left_out = [*faults, *deposit.faults]
-    return FileReport(
-        file=str(read.file),
-        understood_as=understood_as,
-        rows=deposit.n_kept,
-        stored=deposit.n_new,
-        refused=len(left_out),
-        reason=", ".join(filter(None, (reasons(left_out), *notes))),
-    )

@@ -19,7 +19,7 @@ from dexml.errors import DataError, DexmlError, UsageError
 __all__ = ["FileReport", "Imported", "common_range", "import_bars", "read_bars"]
 
 
-_HARMLESS = (Rule.REPEAT, Rule.FROZEN)
+_HARMLESS = (Rule.REPEAT, Rule.FROZEN, Rule.LONE)  # the last is a suspect, not proven wrong
 _TABLES = tuple(ending for ending in ENDINGS if ending != ".json")
 
 
@@ -31,22 +31,29 @@ class FileReport:
     ----------
     understood_as : str
         Instruments, timeframe, time column and range; empty if the file was refused.
-    rows, refused : int
-        Rows kept and rows left out; a file that is no table counts as one.
+    read, rows, refused : int
+        Rows of the file, those kept and those left out; what is no table counts as one.
+    aside : int
+        Sound bars that the store did not believe after those before them. `read` is the sum of
+        `rows`, `refused` and this.
     unsound : int
-        Rows left out that were neither repeated nor copies of the bar before.
-    stored : int
-        Rows that the store did not have.
+        Rows left out that were neither repeated, nor copies of the bar before, nor suspects that
+        may be true.
+    stored, known : int
+        Rows kept that the store did not have, and those that it had.
     reason : str
         Why rows or the file were left out, and what was set right; empty if nothing was.
     """
 
     file: str
     understood_as: str = ""
+    read: int = 0
     rows: int = 0
     refused: int = 0
+    aside: int = 0
     unsound: int = 0
     stored: int = 0
+    known: int = 0
     reason: str = ""
 
 
@@ -178,6 +185,7 @@ def _read_file(file: Path, options: BarOptions) -> tuple[Mapping[str, Bars], Fil
     report = FileReport(
         file=str(file),
         understood_as=parsed.understood_as,
+        read=sum(len(one) for one in parsed.bars.values()) + len(parsed.faults),
         rows=sum(len(one) for one in parsed.bars.values()),
         refused=len(parsed.faults),
         unsound=sum(fault.reason not in _HARMLESS for fault in parsed.faults),

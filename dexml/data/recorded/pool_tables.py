@@ -24,7 +24,7 @@ def is_pool(columns: list[str]) -> bool:
     return set(columns) >= _COLUMNS
 
 
-def pool_as_bars(file: Path, table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+def pool_as_bars(file: Path, table: pd.DataFrame) -> tuple[str, pd.DataFrame, tuple[str, ...]]:
     r"""Turn ticks into prices of token 1 in token 0, and flows into volumes of token 1.
 
     Returns
@@ -33,6 +33,8 @@ def pool_as_bars(file: Path, table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
         The file's words before the tokens, and the fee: "uniswap_v3_polygon_005".
     table : DataFrame
         With columns symbol, open, high, low, close, volume.
+    notes : tuple of str
+        Why rows will be refused that traded beside their own close.
 
     Raises
     ------
@@ -66,7 +68,16 @@ def pool_as_bars(file: Path, table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
         "close": prices["closeTick"],
         "volume": np.array(passed) / 10.0 ** _DECIMALS[token1],
     }
-    return venue, table.drop(columns=list(_COLUMNS)).assign(**columns)
+    return venue, table.drop(columns=list(_COLUMNS)).assign(**columns), _stale(ticks)
+
+
+# Which of the numbers is wrong nobody knows: the row is refused, and why is said.
+def _stale(ticks: pd.DataFrame) -> tuple[str, ...]:
+    close = ticks["closeTick"]
+    beside = (close < ticks["lowestTick"]) | (close > ticks["highestTick"])
+    n_stale = int((beside & (close == close.shift())).sum())
+    why = f"{n_stale} minutes have the close of the minute before, beside their own high and low"
+    return (why,) if n_stale else ()
 
 
 # whole numbers of wei do not fit a float; their sum is rounded once

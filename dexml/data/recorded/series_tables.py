@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from dexml.clock import utc
 from dexml.data.recorded.bar_tables import LeftOut, refuse_if_mostly_bad
 from dexml.data.recorded.layouts import TIMES
 from dexml.data.recorded.origins import Origin
 from dexml.data.recorded.times import read_times
+from dexml.data.sources.plausible import RATIO, implausible
 from dexml.data.sources.series import SERIES, AfterPeriod, SeriesSpec, series_named
 from dexml.domain import MACRO_COLUMNS
 from dexml.errors import DataError
@@ -24,7 +26,9 @@ _TIMES = ("timestamp_utc", "period_at", "date_hour", "block_timestamp", *TIMES)
 _VALUES = ("value", "fgi_value", "funding rate", "funding_rate", "sentiment", "gas_price", "close")
 
 
-_ABSENT = "no value"  # of a holiday: missing is missing, and nothing to hold against the file
+_ABSENT = "no value"
+_UNRELEASED = "not released yet"
+_HONEST = (_ABSENT, _UNRELEASED)  # holidays and the running day: nothing to hold against a file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,6 +62,7 @@ def parse_series(
     origin: Origin | None,
     name: str | None = None,
     lag: timedelta | None = None,
+    now: datetime | None = None,
 ) -> ParsedSeries:
     """Read a series, and give each value the instant from which it is known.
 
@@ -68,13 +73,16 @@ def parse_series(
     name : str, optional
         Name of the series, where file and columns do not tell.
     lag : timedelta, optional
-        From the stamp of a period to its first use; needed for a series that is not registered.
+        From the stamp of a period to its first use; needed for a series that is not registered,
+        and never shorter than the release of one that is.
+    now : datetime, optional
+        What is stamped or released later is left out.
 
     Raises
     ------
     DataError
-        If the series or its release cannot be told, its stamps are not in UTC, or more than 5% of
-        the rows are unsound.
+        If the series or its release cannot be told, `lag` is shorter than that, its stamps are not
+        in UTC, or more than 5% of the rows are unsound.
     """
     columns = value_column(list(table.columns))
     if columns is None:
@@ -89,8 +97,9 @@ def parse_series(
     values = pd.to_numeric(table[columns[1]], errors="coerce").astype("float64")
     rows = pd.DataFrame({"period_at": period_at, "value": values.to_numpy()})
     _refuse_another_zone(file, rows, spec)
-    faults = _faults(rows, table, table[columns[1]].isna())
-    refuse_if_mostly_bad(file, len(rows), [one for one in faults if one.reason != _ABSENT])
+    _refuse_early(file, rows["period_at"].dropna(), spec, lag)
+    faults = _faults(rows, table, table[columns[1]].isna(), spec, now)
+    refuse_if_mostly_bad(file, len(rows), [one for one in faults if one.reason not in _HONEST])
     kept = rows.drop(index=[fault.row for fault in faults]).sort_values("period_at")
     if kept.empty:
         rule = "must have a value with its time"
@@ -112,7 +121,10 @@ def _spec(
     )
     if lag is not None and (name or found):
         shown = name or (found.name if found else "")
-        return SeriesSpec(name=shown, release=AfterPeriod(lag=lag), unit="", doc="")
+        plausible = found.plausible if found else None
+        return SeriesSpec(
+            name=shown, release=AfterPeriod(lag=lag), unit="", doc="", plausible=plausible
+        )
     if found is None:
         raise DataError(
             f"file {file}",
@@ -121,6 +133,24 @@ def _spec(
             "Give --series NAME and --lag, the time from a value's stamp to its first use.",
         )
     return found
+
+
+def _refuse_early(
+    file: Path, period_at: pd.Series[pd.Timestamp], spec: SeriesSpec, lag: timedelta | None
+) -> None:
+    registered = SERIES.get(spec.name)
+    if lag is None or registered is None or period_at.empty:
+        return
+    stamps = pd.DatetimeIndex(period_at)
+    least = (registered.release.known_at(stamps) - stamps).max()
+    if lag < least:
+        raise DataError(
+            f"file {file}",
+            f"must have {spec.name} known no earlier than it is released, {_span(least)} after its "
+            "stamp at most",
+            f"--lag {_span(pd.Timedelta(lag))}",
+            "Leave --lag out: the release of this series is known.",
+        )
 
 
 def _funding(value: str, origin: Origin | None, file: Path) -> SeriesSpec | None:
@@ -144,12 +174,20 @@ def _refuse_another_zone(file: Path, rows: pd.DataFrame, spec: SeriesSpec) -> No
         )
 
 
-def _faults(rows: pd.DataFrame, table: pd.DataFrame, absent: pd.Series[bool]) -> list[LeftOut]:
+def _faults(
+    rows: pd.DataFrame,
+    table: pd.DataFrame,
+    absent: pd.Series[bool],
+    spec: SeriesSpec,
+    now: datetime | None,
+) -> list[LeftOut]:
     checks = {
         _ABSENT: absent,
         "no time": rows["period_at"].isna(),
         "not a number": ~np.isfinite(rows["value"]),
         "high or low": _broken_range(table),
+        **_too_soon(rows["period_at"], spec, now),
+        _beyond(spec): _implausible(rows, spec),
         "repeated stamp": rows["period_at"].duplicated(),
     }
     found: dict[int, str] = {}
@@ -157,6 +195,28 @@ def _faults(rows: pd.DataFrame, table: pd.DataFrame, absent: pd.Series[bool]) ->
         for row in np.flatnonzero(bad.to_numpy()):
             found.setdefault(int(row), reason)
     return [LeftOut(row, found[row]) for row in sorted(found)]
+
+
+def _too_soon(
+    period_at: pd.Series[pd.Timestamp], spec: SeriesSpec, now: datetime | None
+) -> dict[str, pd.Series[bool]]:
+    if now is None:
+        return {}
+    present = pd.Timestamp(utc(now))
+    known_at = pd.Series(spec.release.known_at(pd.DatetimeIndex(period_at)), index=period_at.index)
+    return {"in the future": period_at > present, _UNRELEASED: known_at > present}
+
+
+def _beyond(spec: SeriesSpec) -> str:
+    if spec.plausible is None:
+        return f"over {RATIO:g} times its neighbours"
+    return f"not between {spec.plausible[0]:g} and {spec.plausible[1]:g}"
+
+
+def _implausible(rows: pd.DataFrame, spec: SeriesSpec) -> pd.Series[bool]:
+    ordered = rows.sort_values("period_at", kind="stable")
+    found = implausible(spec, ordered["value"].to_numpy())
+    return pd.Series(found, index=ordered.index).reindex(rows.index)
 
 
 # A close outside its own day's range: one of the numbers is wrong, and nobody knows which.

@@ -83,6 +83,9 @@ class SeriesSpec:
     grid : timedelta or None
         Periods must start on multiples of it since 1970 (UTC); a file that does not is in another
         zone.
+    plausible : tuple of two float, optional
+        Between which its values lie; generous bounds, beyond which a value is an error of its
+        source. Without them a lone value 50 times its neighbours is one.
     """
 
     name: str
@@ -92,6 +95,7 @@ class SeriesSpec:
     words: tuple[str, ...] = ()
     symbol: str | None = None
     grid: timedelta | None = None
+    plausible: tuple[float, float] | None = None
 
 
 SERIES: dict[str, SeriesSpec] = {}
@@ -152,6 +156,7 @@ series(
         doc="Crypto Fear & Greed index of alternative.me; dated by the day it describes.",
         words=("fng", "fgi"),
         grid=timedelta(days=1),
+        plausible=(0, 100),
     )
 )
 series(
@@ -162,18 +167,26 @@ series(
         doc="US dollar index of ICE, close; traded until 17:00 in New York.",
         words=("dx",),
         symbol="DX-Y.NYB",
+        plausible=(20, 500),
     )
 )
-for _name, _unit, _doc, _words, _symbol in (
-    ("vix", "percent a year", "Implied volatility of the S&P 500 (CBOE), close.", (), "^VIX"),
-    ("us10y", "percent", "Yield of ten-year US Treasury notes, close.", ("tnx",), "^TNX"),
-    ("spy", "dollars", "SPDR S&P 500 fund, close.", (), "SPY"),
-    ("qqq", "dollars", "Invesco Nasdaq-100 fund, close.", (), "QQQ"),
-    ("gld", "dollars", "SPDR Gold fund, close.", (), "GLD"),
+_DOLLARS = (1, 100_000)
+for _name, _unit, _plausible, _doc, _words, _symbol in (
+    ("vix", "percent a year", (1, 500), "Implied volatility of the S&P 500, close.", (), "^VIX"),
+    ("us10y", "percent", (-5, 50), "Yield of ten-year Treasury notes, close.", ("tnx",), "^TNX"),
+    ("spy", "dollars", _DOLLARS, "SPDR S&P 500 fund, close.", (), "SPY"),
+    ("qqq", "dollars", _DOLLARS, "Invesco Nasdaq-100 fund, close.", (), "QQQ"),
+    ("gld", "dollars", _DOLLARS, "SPDR Gold fund, close.", (), "GLD"),
 ):
     series(
         SeriesSpec(
-            name=_name, release=_NEW_YORK, unit=_unit, doc=_doc, words=_words, symbol=_symbol
+            name=_name,
+            release=_NEW_YORK,
+            unit=_unit,
+            doc=_doc,
+            words=_words,
+            symbol=_symbol,
+            plausible=_plausible,
         )
     )
 for _venue in ("binance", "gate"):
@@ -184,6 +197,7 @@ for _venue in ("binance", "gate"):
             unit="fraction of notional for eight hours",
             doc=f"Funding rate of the BTC perpetual of {_venue}, stamped when it is paid.",
             grid=_8H,
+            plausible=(-0.1, 0.1),
         )
     )
 series(
@@ -193,6 +207,7 @@ series(
         unit="gwei",
         doc="Gas price by the minute.",
         words=("gas",),
+        plausible=(0, 1e6),
     )
 )
 series(
@@ -203,5 +218,6 @@ series(
         doc="Hourly mean sentiment of tweets about Bitcoin, known when the hour has ended.",
         words=("tweet", "tweets"),
         grid=timedelta(hours=1),
+        plausible=(-1, 1),
     )
 )

@@ -80,7 +80,7 @@ class YahooFeed:
     def _closes(self, spec: SeriesSpec, start: datetime, now: datetime) -> pd.DataFrame:
         history = _history(str(spec.symbol), self._url, start)
         if history is None or "Close" not in history or history.empty:
-            raise _unanswered(spec, "no closes")
+            raise _unanswered(spec)
         # Yahoo stamps a day with its midnight in the exchange's zone
         days = pd.DatetimeIndex(history.index).tz_localize(None).normalize().tz_localize("UTC")
         known_at = spec.release.known_at(days)
@@ -120,5 +120,7 @@ def _spec(name: str) -> SeriesSpec:
     return spec
 
 
-def _unanswered(spec: SeriesSpec, was: str) -> NotAnswered:
-    return NotAnswered(f"Yahoo {spec.symbol}", "must have closes", was, "Try again later.")
+def _unanswered(spec: SeriesSpec) -> NotAnswered:
+    return NotAnswered(
+        f"Yahoo {spec.symbol}", "must answer with daily closes", "no answer", "Try again later."
+    )

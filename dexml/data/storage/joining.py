@@ -20,14 +20,17 @@ from dexml.data.storage.consolidation import (
     closes_by_venue,
     consolidate,
 )
-from dexml.domain import PRICE_COLUMNS, Bars, unchecked
+from dexml.data.storage.joined_rows import JoinedRows
+from dexml.domain import PRICE_COLUMNS, Bars, same_place, unchecked
+from dexml.errors import DataError
 
-__all__ = ["Joined", "join", "parts_of"]
+__all__ = ["Joined", "join", "parts_in", "parts_of"]
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
 
 _COLUMNS = ("closed_at", *PRICE_COLUMNS)
+_LOOKED = 64  # rows that are looked through for the last basis, to begin with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,12 +46,15 @@ class Joined:
         `consolidate(parts, quotes)`.
     closes : DataFrame
         `closes_by_venue(parts)`.
+    rows : JoinedRows, optional
+        Where bars and closes stand, once something was new.
     """
 
     parts: Mapping[str, Bars]
     quotes: Mapping[str, str]
     bars: Bars
     closes: pd.DataFrame
+    rows: JoinedRows | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -115,6 +121,36 @@ def join(
     return {name: made[name] for name in wanted}
 
 
+def parts_in(
+    store: str,
+    logs: Mapping[str, BarLog],
+    timeframe: str,
+    instruments: Sequence[str],
+    as_of: datetime | None,
+) -> dict[str, tuple[Mapping[str, Bars], Mapping[str, str]]]:
+    """Return what `join` wants of each instrument, from the logs of some exchanges.
+
+    Raises
+    ------
+    DataError
+        If no exchange has bars of an instrument.
+    """
+    for log in logs.values():
+        log.refresh()
+    parts: dict[str, tuple[Mapping[str, Bars], Mapping[str, str]]] = {
+        name: parts_of(logs, name, as_of) for name in instruments
+    }
+    for name, (found, _) in parts.items():
+        if not found:
+            raise DataError(
+                f"store {store}",
+                f"must hold {timeframe} bars of {name}",
+                f"none at {', '.join(logs)}",
+                "Backfill or import them first.",
+            )
+    return parts
+
+
 def parts_of(
     logs: Mapping[str, BarLog], name: str, as_of: datetime | None
 ) -> tuple[dict[str, Bars], dict[str, str]]:
@@ -155,7 +191,9 @@ def _first_changed(before: Bars, after: Bars) -> np.datetime64 | None:
     n = min(len(before), len(after))
     same = np.ones(n, dtype=np.bool_)
     for name in _COLUMNS:
-        same &= getattr(before, name)[:n] == getattr(after, name)[:n]
+        one, other = getattr(before, name), getattr(after, name)
+        if not same_place(one, other):  # a series that only went on need not be compared
+            same &= one[:n] == other[:n]
     place = n if same.all() else int(np.argmin(same))
     stamps = [bars.closed_at[place] for bars in (before, after) if place < len(bars)]
     return min(stamps, default=None)
@@ -187,15 +225,26 @@ def _needed(known: Joined, n_same: int) -> int:
     """Return the first row on which rows after `n_same` depend."""
     if not known.quotes:
         return n_same
-    there = ~np.isnan(known.closes.to_numpy()[:n_same])
+    closes = known.closes.to_numpy()[:n_same]
     named = np.array([known.quotes.get(venue, "") for venue in known.parts])
-    own = there[:, named == ""].any(axis=1)
-    first = n_same - BASIS_WINDOW
-    for quote in set(known.quotes.values()):
-        # a basis that cannot be measured now is the last one that could
-        common = np.flatnonzero(own & there[:, named == quote].any(axis=1))
-        first = min(first, int(common[-1]) if len(common) else 0)
-    return max(0, first)
+    quotes = sorted(set(known.quotes.values()))
+    # a basis that cannot be measured now is the last one that could
+    shared = (_last_shared(closes, named, quote) for quote in quotes)
+    return max(0, min(n_same - BASIS_WINDOW, *shared))
+
+
+def _last_shared(closes: Floats, named: NDArray[np.str_], quote: str) -> int:
+    """Return the last row with a close in a currency and in the instrument's own; 0 if none."""
+    own, foreign = named == "", named == quote
+    end, n_looked = len(closes), _LOOKED
+    while end > 0:
+        first = max(0, end - n_looked)
+        there = ~np.isnan(closes[first:end])
+        common = np.flatnonzero(there[:, own].any(axis=1) & there[:, foreign].any(axis=1))
+        if len(common):
+            return first + int(common[-1])
+        end, n_looked = first, 2 * n_looked
+    return 0
 
 
 def _together(rests: Sequence[_Rest]) -> list[Joined]:
@@ -208,13 +257,15 @@ def _together(rests: Sequence[_Rest]) -> list[Joined]:
 
 def _continued(rest: _Rest, found: Floats) -> Joined:
     known, n, new = rest.before, rest.n_same, slice(len(rest.stamps) - rest.n_new, None)
-    closed_at = np.concatenate([known.bars.closed_at[:n], rest.stamps[new]])
-    fields = {
-        name: np.concatenate([getattr(known.bars, name)[:n], row[new]])
-        for name, row in zip(PRICE_COLUMNS, found, strict=True)
-    }
-    bars = unchecked(known.bars.instrument, known.bars.timeframe, closed_at, fields)
-    table = np.concatenate([known.closes.to_numpy()[:n], rest.table[3].T[new]])
-    index = pd.DatetimeIndex(closed_at, tz="UTC", name="closed_at")
-    closes = pd.DataFrame(table, index=index, columns=known.closes.columns)
-    return Joined(parts=rest.parts, quotes=known.quotes, bars=bars, closes=closes)
+    rows = known.rows or _standing(known)
+    rows = rows.followed(n, rest.stamps[new], found[:, new], rest.table[3].T[new])
+    fields = dict(zip(PRICE_COLUMNS, rows.agreed, strict=True))
+    bars = unchecked(known.bars.instrument, known.bars.timeframe, rows.stamps, fields)
+    index = pd.DatetimeIndex(rows.stamps, tz="UTC", name="closed_at")
+    closes = pd.DataFrame(rows.closes, index=index, columns=known.closes.columns)
+    return Joined(parts=rest.parts, quotes=known.quotes, bars=bars, closes=closes, rows=rows)
+
+
+def _standing(known: Joined) -> JoinedRows:
+    agreed_on = np.stack([getattr(known.bars, name) for name in PRICE_COLUMNS])
+    return JoinedRows(known.bars.closed_at, agreed_on, known.closes.to_numpy())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 from dexml.data.storage.bar_log import BarLog
 from dexml.data.storage.folders import Folder, open_folder
 from dexml.data.storage.schemas import BARS, MACRO, NEWS, QUARANTINE
-from dexml.data.storage.segment_files import SEGMENT
+from dexml.data.storage.segment_files import SEGMENT, TORN, is_whole
 from dexml.data.storage.segments import SegmentLog
 from dexml.domain import Timeframe, check_instrument
 from dexml.errors import DataError
@@ -49,6 +50,18 @@ class Logs:
     def n_torn(self) -> int:
         torn = sum(log.n_torn for log in self._open.values())
         return torn + sum(log.n_torn for log in self._arrivals.values())
+
+    def torn(self) -> list[str]:
+        """Return the files of which a crash left a part: those set aside, and those at an end."""
+        paths = sorted(self._root.paths())
+        last = {parts[:-1]: parts for parts in paths if parts[-1].endswith(SEGMENT)}
+        aside = [parts for parts in paths if parts[-1].endswith(TORN)]
+        return ["/".join(parts) for parts in (*aside, *filter(self._is_torn, last.values()))]
+
+    def _is_torn(self, parts: tuple[str, ...]) -> bool:
+        with suppress(FileNotFoundError):  # folded meanwhile
+            return not is_whole(parts[-1], self._root.under(*parts[:-1]).read(parts[-1]))
+        return False
 
     @property
     def news(self) -> SegmentLog:

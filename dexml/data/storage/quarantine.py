@@ -9,9 +9,13 @@ import pandas as pd
 from dexml.data.quality import Rule
 from dexml.data.storage.logs import Logs
 from dexml.data.storage.revisions import first_seen, fresh_refused
+from dexml.data.storage.segments import SegmentLog
 from dexml.domain import REFUSED_COLUMNS, Bars, Timeframe, empty_refused, to_datetime
 
-__all__ = ["refusals", "set_aside"]
+__all__ = ["MOST_KEPT", "refusals", "seen_late", "set_aside", "suspected"]
+
+_NEVER = pd.Timestamp(0, tz="UTC")
+MOST_KEPT = 10_000  # rows of a series: no exchange fills the disk with rubbish
 
 
 def refusals(
@@ -37,19 +41,41 @@ def refusals(
     return rows.sort_values(["closed_at", "known_at"], kind="stable", ignore_index=True)
 
 
-def set_aside(
-    logs: Logs, venue: str, bars: Bars, wrong: Mapping[int, Rule], seen_at: pd.Timestamp
-) -> None:
-    """Keep the rows of `bars` that broke a rule, known from the newest of them or from `seen_at`.
+def seen_late(refused: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that were seen at their close or later; others say nothing of that close."""
+    return refused[refused["closed_at"] <= refused["known_at"]]
+
+
+def suspected(
+    bars: Bars, wrong: Mapping[int, Rule], seen_at: pd.Timestamp
+) -> tuple[pd.DataFrame, pd.Timestamp]:
+    """Return the rows of `bars` that broke a rule, and from when that is known.
 
     Parameters
     ----------
     wrong : mapping of row to Rule
     """
     rows = bars.frame().reset_index().iloc[list(wrong)]
-    known_at = max(seen_at, pd.Timestamp(to_datetime(bars.closed_at[-1])))
-    rows = rows.assign(reason=[str(rule) for rule in wrong.values()], known_at=known_at)
-    log = logs.quarantine(venue, bars.instrument, bars.timeframe)
+    rows = rows.assign(reason=[str(rule) for rule in wrong.values()])
+    return rows, max(seen_at, pd.Timestamp(to_datetime(bars.closed_at[-1])))
+
+
+def set_aside(
+    log: SegmentLog, rows: pd.DataFrame, known_at: pd.Timestamp | pd.Series[pd.Timestamp]
+) -> int:
+    """Keep rows that were not seen before while there is room; return how many.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns `closed_at` (NaT: 1970, for a row without a stamp), the prices and volume as they
+        came, `reason`.
+    """
+    closed_at = rows["closed_at"].fillna(_NEVER)
+    rows = rows.assign(closed_at=closed_at, known_at=known_at).fillna({"known_at": _NEVER})
     with log.locked():
-        log.append(fresh_refused(log.read(), rows))
+        known = log.read()
+        fresh = fresh_refused(known, rows).iloc[: max(0, MOST_KEPT - len(known))]
+        log.append(fresh)
     log.compact_if_many()
+    return len(fresh)

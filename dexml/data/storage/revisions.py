@@ -48,9 +48,10 @@ def first_seen(refused: pd.DataFrame) -> pd.DataFrame:
 
 
 def fresh_refused(known: pd.DataFrame, refused: pd.DataFrame) -> pd.DataFrame:
-    """Return the refused bars that were not seen before."""
+    """Return the refused bars that were not seen before, each once."""
     before = pd.MultiIndex.from_frame(known[_REFUSED])
-    return refused[~pd.MultiIndex.from_frame(refused[_REFUSED]).isin(before)]
+    once = refused.drop_duplicates(_REFUSED)
+    return once[~pd.MultiIndex.from_frame(once[_REFUSED]).isin(before)]
 
 
 def fresh_values(known: pd.DataFrame, given: pd.DataFrame) -> pd.DataFrame:

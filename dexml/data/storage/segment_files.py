@@ -18,6 +18,7 @@ __all__ = [
     "COMPACT_AT",
     "MONTH",
     "SEGMENT",
+    "TORN",
     "SegmentFiles",
     "digest",
     "ending",
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 COMPACT_AT = 64  # segments
 SEGMENT, MONTH = ".arrow", ".parquet"
-_TORN, _UNFINISHED = ".torn", ".tmp"
+TORN, _UNFINISHED = ".torn", ".tmp"
 _TRIES = 50
 
 
@@ -113,7 +114,7 @@ class SegmentFiles:
         with suppress(FileNotFoundError):  # another writer was faster
             if not segments or self._is_intact(segments[-1]):
                 return segments
-            self.folder.rename(segments[-1], segments[-1].removesuffix(SEGMENT) + _TORN)
+            self.folder.rename(segments[-1], segments[-1].removesuffix(SEGMENT) + TORN)
         return segments[:-1]
 
     def _is_intact(self, name: str) -> bool:

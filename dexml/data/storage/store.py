@@ -15,9 +15,9 @@ import pandas as pd
 from dexml.clock import utc
 from dexml.data.quality import Rule, suspects
 from dexml.data.storage.bar_rows import BarRows, timeframe_of
-from dexml.data.storage.joining import Joined, join, parts_of
+from dexml.data.storage.joining import Joined, join, parts_in
 from dexml.data.storage.logs import Logs
-from dexml.data.storage.quarantine import refusals, set_aside
+from dexml.data.storage.quarantine import refusals, seen_late, set_aside, suspected
 from dexml.data.storage.revisions import (
     HEADLINE,
     first_known,
@@ -34,7 +34,6 @@ from dexml.domain import (
     Timeframe,
     to_datetime64,
 )
-from dexml.errors import DataError
 
 __all__ = ["Store"]
 
@@ -75,6 +74,10 @@ class Store:
         """How many torn segments the last reads left out."""
         return self._logs.n_torn
 
+    def torn(self) -> list[str]:
+        """Return the files of which a crash left a part, named until somebody deletes them."""
+        return self._logs.torn()
+
     def append_bars(self, venue: str, bars: Bars, known_at: datetime | None = None) -> int:
         """Keep bars that are new or changed; those that `suspects` names go into quarantine.
 
@@ -110,11 +113,6 @@ class Store:
             Whether they came as they closed: then a bar that is seen over `ARRIVAL_S` after its
             close is known from `known_at`, too, except the first page of a series.
 
-        Returns
-        -------
-        int
-            How many bars were new or changed.
-
         Raises
         ------
         DataError
@@ -135,9 +133,30 @@ class Store:
             log.append(fresh)
         for name, rules in wrong.items():
             if rules:
-                set_aside(self._logs, venue, bars[name], rules, seen_at)
+                aside = self._logs.quarantine(venue, name, bars[name].timeframe)
+                set_aside(aside, *suspected(bars[name], rules, seen_at))
         log.fold_if_many()
         return sum(rows.n_rows for rows in fresh.values())
+
+    def set_aside(
+        self,
+        venue: str,
+        instrument: str,
+        timeframe: Timeframe | str,
+        rows: pd.DataFrame,
+        seen_at: datetime | None = None,
+    ) -> int:
+        """Keep rows that cannot be bars, in the columns of `quarantine`; return how many were new.
+
+        Parameters
+        ----------
+        rows : DataFrame
+            Columns `closed_at` (NaT without a stamp), the prices and volume as they came, `reason`.
+        seen_at : datetime, optional
+            From when they are known; by default from their own stamps.
+        """
+        log = self._logs.quarantine(venue, instrument, Timeframe(timeframe))
+        return set_aside(log, rows, _instant(seen_at) if seen_at else rows["closed_at"])
 
     def quarantine(self, venue: str, instrument: str, timeframe: Timeframe | str) -> pd.DataFrame:
         """Return the bars of a series that were not believed, by close.
@@ -154,7 +173,7 @@ class Store:
     def refused(
         self, venues: Sequence[str], instruments: Collection[str], timeframe: Timeframe | str
     ) -> pd.DataFrame:
-        """Return bars of some instruments that were not believed, as `History.refused` does."""
+        """Return what lies in quarantine of some instruments, in the columns of `History`."""
         return refusals(self._logs, venues, instruments, Timeframe(timeframe))
 
     def bars(
@@ -247,17 +266,7 @@ class Store:
             If an instrument has no bars at any venue.
         """
         logs = {venue: self._logs.bars(venue, Timeframe(timeframe)) for venue in venues}
-        for log in logs.values():
-            log.refresh()
-        parts = {name: parts_of(logs, name, as_of) for name in instruments}
-        for name, (found, _) in parts.items():
-            if not found:
-                raise DataError(
-                    f"store {self._logs}",
-                    f"must hold {timeframe} bars of {name}",
-                    f"none at {', '.join(venues)}",
-                    "Backfill or import them first.",
-                )
+        parts = parts_in(str(self._logs), logs, timeframe, instruments, as_of)
         before = self._joined.setdefault(Timeframe(timeframe), {})
         joined = join(parts, before)
         before |= joined
@@ -266,12 +275,12 @@ class Store:
             news=self.news(as_of),
             macro=self.macro(as_of),
             venue_closes={name: one.closes for name, one in joined.items() if len(one.parts) > 1},
-            refused=_known(self.refused(venues, instruments, timeframe), as_of),
+            refused=_known(seen_late(self.refused(venues, instruments, timeframe)), as_of),
         )
 
-    def series(self) -> list[tuple[str, str, Timeframe]]:
-        """Return what bars there are: (venue, instrument, timeframe), sorted."""
-        return self._logs.series()
+    def series(self, refused: bool = False) -> list[tuple[str, str, Timeframe]]:
+        """Return what bars there are, or `refused` rows: (venue, instrument, timeframe), sorted."""
+        return self._logs.refused_series() if refused else self._logs.series()
 
     def compact(self) -> int:
         """Fold all segments into parquet files; return how many segments there were."""

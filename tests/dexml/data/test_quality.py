@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dexml.data.quality import SPIKE_WINDOW, Fault, Rule, check_rows, gaps, suspects
+from dexml.data.quality import SPIKE_WINDOW, Fault, Rule, check_rows, gaps, lone_jumps, suspects
 from dexml.domain import Bars, Timeframe
 
 
@@ -150,3 +150,29 @@ def test_a_row_is_judged_alike_whether_it_came_alone_or_with_others(factors: lis
         else:
             believed.append(row)
     assert together == alone
+
+
+@pytest.mark.parametrize("times", [10.0, 30.0, 3.5, 0.1, 0.25])
+@pytest.mark.parametrize("columns", [["open", "high", "low", "close"], ["high"]])
+def test_a_price_that_jumps_for_one_bar_is_a_suspect(times: float, columns: list[str]) -> None:
+    frame = sound()
+    column = "low" if times < 1 and columns == ["high"] else columns
+    frame.iloc[20, frame.columns.get_indexer([column] if column == "low" else columns)] *= times
+    assert faults(frame) == [Fault(20, Rule.LONE)]
+    bars = Bars.from_frame("BTC/USDT", Timeframe.H1, frame)
+    assert lone_jumps(bars) == {20: Rule.LONE}
+    assert lone_jumps(bars.take(slice(0, 21))) == {}  # nobody knows yet whether it stays
+
+
+def test_a_crash_or_a_pump_that_stays_is_data() -> None:
+    for times in (0.2, 6.0):
+        for last in (22, 40):  # comes back after two bars, or never
+            frame = sound()
+            frame.iloc[20:last, :4] *= times
+            assert faults(frame) == []
+    calm = sound()
+    calm.iloc[20, :4] *= 2.5
+    assert faults(calm) == []
+    torn = sound()
+    torn.iloc[20, :4] *= 10.0  # of a bar beside a hole the one before or after is not known
+    assert faults(torn.drop(index=torn.index[21])) == []

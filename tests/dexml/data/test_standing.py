@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from dexml.data.health import health_at, reasons, unwell
 from dexml.data.standing import standings
 from dexml.data.storage.store import Store
 from dexml.domain import Bars, Timeframe, to_datetime, to_datetime64
+from dexml.status import data_lines
 from tests.file_events import asked_of
 from tests.random_walk import some_bars
 
@@ -59,6 +61,85 @@ def test_an_instrument_is_judged_at_its_own_last_close_or_at_one_that_is_given(
     assert standings(store, last, ["ETH/USDT"]) == []
 
 
+def test_for_live_use_data_are_judged_at_the_present(tmp_path: Path) -> None:
+    store, bars = Store(tmp_path), some_bars("BTC/USDT", 200)
+    store.append_bars("binance", bars)
+    last = to_datetime(bars.closed_at[-1])
+    (prompt,) = standings(store, now=last + timedelta(minutes=59))
+    assert prompt.live is not None
+    assert (prompt.live.health, prompt.live.age_s, prompt.live.closed_at) == (1.0, 3_540.0, last)
+    # the bar that closes now may take a moment to come
+    (same,) = standings(store, now=last + timedelta(hours=1, seconds=5))
+    assert same.live is not None
+    assert same.live.health == 1.0
+    (dead,) = standings(store, now=last + timedelta(days=1_059))
+    assert (dead.health, dead.in_quarantine, dead.newest_at) == (1.0, False, last)
+    assert dead.live is not None
+    assert (dead.live.health, dead.live.in_quarantine, dead.live.reason) == (0.0, True, "no bar")
+    row = json.loads(json.dumps(dead.row()))
+    assert row["live"]["age_s"] == 1_059 * 86_400
+    (untold,) = standings(store)
+    assert (untold.live, untold.row()["live"]) == (None, None)
+
+
+def test_a_last_bar_that_was_refused_is_the_end_of_the_data(tmp_path: Path) -> None:
+    store, bars = Store(tmp_path), some_bars("BTC/USDT", 200)
+    store.append_bars("binance", spoilt(bars, -1))
+    (found,) = standings(store)
+    assert found.closed_at == to_datetime(bars.closed_at[-1])
+    assert found.newest_at == to_datetime(bars.closed_at[-2])
+    assert (found.health, found.in_quarantine, found.reason) == (23 / 24, True, "price jump")
+    assert found.refused == {"price jump": 1}
+
+
+def test_a_stray_stamp_is_no_end_of_the_data(tmp_path: Path) -> None:
+    store, bars = Store(tmp_path), some_bars("BTC/USDT", 200)
+    store.append_bars("binance", bars)
+    last = pd.Timestamp(to_datetime(bars.closed_at[-1]))
+    far = [last + pd.Timedelta(days=300), last + pd.Timedelta(minutes=90)]
+    rows = bars.frame().iloc[:2].assign(closed_at=far, reason="not a number")
+    store.set_aside("binance", "BTC/USDT", "1h", rows, datetime(2026, 1, 1, tzinfo=UTC))
+    (found,) = standings(store)
+    assert (found.closed_at, found.health, found.bars_in_quarantine) == (last, 1.0, 2)
+
+
+def test_an_instrument_of_which_nothing_was_believed_is_told_too(tmp_path: Path) -> None:
+    store, bars = Store(tmp_path), some_bars("BTC/USDT", 2)
+    rows = bars.frame().reset_index().assign(close=np.nan, reason="not a number")
+    store.set_aside("kraken", "BTC/USDT", "1h", rows, to_datetime(bars.closed_at[-1]))
+    (found,) = standings(store, now=to_datetime(bars.closed_at[-1]))
+    assert (found.venues, found.newest_at, found.refused) == (
+        ("kraken",),
+        None,
+        {"not a number": 2},
+    )
+    assert (found.health, found.in_quarantine, found.reason) == (0.0, True, "not a number")
+    assert found.live is not None
+    assert found.live.age_s is None
+    assert "health 0.00 now, no new risk (not a number), no bar;" in "".join(
+        data_lines([found.row()])
+    )
+
+
+def test_a_torn_file_is_named_until_it_is_deleted(tmp_path: Path) -> None:
+    store, bars = Store(tmp_path), some_bars("BTC/USDT", 200)
+    store.append_bars("binance", bars.take(slice(0, 100)))
+    store.append_bars("kraken", bars.take(slice(0, 100)))
+    store.append_bars("binance", bars.take(slice(100, 200)))
+    last = max((tmp_path / "arrivals/binance").rglob("*.arrow"))
+    last.write_bytes(last.read_bytes()[:100])
+    (found,) = standings(Store(tmp_path))
+    assert found.torn == (last.relative_to(tmp_path).as_posix(),)
+    (line,) = [line for line in data_lines([found.row()]) if "torn" in line]
+    assert found.torn[0] in line
+    Store(tmp_path).append_bars("binance", bars.take(slice(100, 200)))
+    (again,) = standings(Store(tmp_path))
+    assert again.torn == (found.torn[0].removesuffix(".arrow") + ".torn",)
+    assert again.newest_at == to_datetime(bars.closed_at[-1])
+    (tmp_path / again.torn[0]).unlink()
+    assert standings(Store(tmp_path))[0].torn == ()
+
+
 def test_it_is_what_the_policy_hears(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for seed, name in enumerate(NAMES):
@@ -96,7 +177,8 @@ def test_what_is_read_of_the_last_months_says_what_all_of_history_does(
         (found,) = standings(Store(folder), instant)
         history = store.history(VENUES[: len(holes)], ("BTC/USDT",), "1d")
         bars, closes = history.bars["BTC/USDT"], history.venue_closes.get("BTC/USDT")
-        close = bars.closed_at[-1] if instant is None else to_datetime64(instant)
+        last = max([bars.closed_at[-1], *reasons(history.refused, "BTC/USDT")])
+        close = last if instant is None else to_datetime64(instant)
         known = None if closes is None else closes.loc[: pd.Timestamp(close, tz="UTC")]
         judged = health_at(bars.until(close), close, reasons(history.refused, "BTC/USDT"), known)
     assert (found.health, found.in_quarantine, found.reason) == (

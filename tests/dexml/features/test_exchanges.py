@@ -98,6 +98,11 @@ def test_nothing_is_missing_where_exchanges_are() -> None:
     assert (found["venue_count"].iloc[300:310] == 0).all()
 
 
+def test_two_exchanges_of_one_instrument_are_enough() -> None:
+    closes = some_venues(BARS)[["kraken", "binance"]]
+    assert _found(closes)["venue_count"].max() == 2
+
+
 def test_one_source_for_every_instrument_means_no_columns() -> None:
     history = some_history(420)
     alone = some_venues(history.bars["BTC/USDT"])[["kraken"]]

@@ -120,6 +120,13 @@ def test_the_calendar_is_that_of_the_next_bar() -> None:
     )
 
 
+def test_the_hour_of_the_week_is_right_in_any_year_and_minute() -> None:
+    minutes = np.random.default_rng(0).integers(0, 80 * 366 * 24 * 60, 2_000)
+    stamps = pd.Timestamp("1970-01-01") + pd.to_timedelta(minutes, unit="min")
+    found = hour_of_week(stamps.to_numpy().astype("datetime64[ns]"))
+    np.testing.assert_array_equal(found, stamps.dayofweek * 24 + stamps.hour)
+
+
 def test_a_higher_bar_is_seen_only_once_it_has_closed() -> None:
     bars = walk(n=100)  # the first closes at 01:00
     higher = higher_bars(bars, 4 * 3_600)

@@ -64,3 +64,36 @@ def test_before_the_first_release_everything_is_missing() -> None:
     later = macro[macro["known_at"] > pd.Timestamp(bars.closed_at[30], tz="UTC")]
     for values in macro_features(later, bars.closed_at)["vix"].values():
         assert np.isnan(values[:31]).all()
+
+
+def _series(hours: list[float], values: list[float], closes: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the fields of a series whose periods begin, and are known, at these hours."""
+    at = pd.Timestamp(closes[0], tz="UTC") + pd.to_timedelta(hours, unit="h")
+    rows = {"series": "one", "period_at": at.as_unit("ns"), "known_at": at.as_unit("ns")}
+    return macro_features(pd.DataFrame({**rows, "value": values}), closes)["one"]
+
+
+def test_after_more_than_four_usual_periods_without_a_release_a_series_is_stale() -> None:
+    closes = walk(n=100).closed_at
+    gaps = [5, 9, 2, 3, 2, 8]  # three hours are usual
+    hours = np.cumsum(gaps).tolist()
+    stale = _series(hours, [float(k) for k in range(6)], closes)["stale"]
+    assert stale[hours[-1] :].tolist() == [0.0] * 13 + [1.0] * (100 - hours[-1] - 13)
+
+
+def test_of_a_series_with_one_value_a_week_is_the_usual_period() -> None:
+    stale = _series([0], [1.0], walk(n=700).closed_at)["stale"]
+    assert stale.tolist() == [0.0] * (4 * 7 * 24 + 1) + [1.0] * (700 - 4 * 7 * 24 - 1)
+
+
+def test_a_series_that_never_changes_has_no_z_score() -> None:
+    found = _series([*range(30)], [3.0] * 30, walk(n=40).closed_at)
+    assert np.isnan(found["z"]).all()
+    assert (found["change"][2:] == 0.0).all()
+
+
+def test_a_z_score_wants_five_periods() -> None:
+    z = _series([*range(9)], [1.0, 2.0, 4.0, 8.0, 16.0, 3.0, 1.0, 2.0, 4.0], walk(n=9).closed_at)[
+        "z"
+    ]
+    assert np.isnan(z).tolist() == [True] * 4 + [False] * 5

@@ -5,9 +5,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dexml.data.feeds.backfill import BARS_A_WINDOW, backfill_bars
-from dexml.data.feeds.exchange import FeedUpdate
+from dexml.data.feeds.exchange import FeedUpdate, RefusedRow
+from dexml.data.feeds.rows import checked
 from dexml.data.storage.store import Store
-from dexml.domain import Timeframe
+from dexml.domain import Bars, Timeframe
+from tests.random_walk import some_bars
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 WINDOW = BARS_A_WINDOW * Timeframe.H1.step
@@ -49,3 +51,35 @@ def test_one_failed_window_or_instrument_does_not_end_the_others(tmp_path: Path)
     one_at_a_time = {2: Exchange.instruments, 4: Exchange.instruments}
     assert asked(tmp_path, one_at_a_time) == (9, "binance must answer, was down.")
     assert asked(tmp_path, dict.fromkeys(range(1, 10), ("BTC/USDT",)))[0] == 9
+
+
+class Telling(Exchange):
+    """Answers the same bars and refused rows in each window."""
+
+    def __init__(self, bars: Bars, refused: tuple[RefusedRow, ...]) -> None:
+        super().__init__({})
+        self.bars, self.refused = bars, refused
+
+    def backfill(self, since: datetime, until: datetime) -> FeedUpdate:
+        return replace(
+            FeedUpdate.empty(),
+            closed={"BTC/USDT": self.bars},
+            refused={"BTC/USDT": self.refused},
+            seen_at=until,
+        )
+
+
+def test_refused_rows_and_lone_jumps_of_history_lie_in_quarantine(tmp_path: Path) -> None:
+    whole = some_bars("BTC/USDT", 100)
+    columns = {name: getattr(whole, name).copy() for name in ("open", "high", "low", "close")}
+    for values in columns.values():
+        values[40] *= 10.0
+    opened_ms = int(whole.closed_at[60].astype(int) // 10**6) - 3_600_000
+    refused = checked([[opened_ms, -1.0, 2.0, 0.5, 1.5, 9.0]], 3_600, None, None, None).refused
+    store = Store(tmp_path)
+    telling = Telling(replace(whole, **columns), tuple(refused))
+    backfill_bars(telling, store, "binance", START, START + 2 * WINDOW)
+    found = store.quarantine("binance", "BTC/USDT", "1h")
+    assert found["reason"].tolist() == ["price jump for one bar", "must have positive prices"]
+    assert found["close"].tolist() == [columns["close"][40], 1.5]
+    assert len(store.bars("binance", "BTC/USDT", "1h")) == 99

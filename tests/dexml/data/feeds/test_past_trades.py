@@ -40,7 +40,7 @@ def server(tape: list[tuple[int, PastTrade]], n_page: int, *, inclusive: bool) -
     return ask
 
 
-def read(ask: Ask, n_page: int, before: Decimal | None = None) -> list[Row]:
+def read(ask: Ask, n_page: int, before: PastTrade | None = None) -> list[Row]:
     tape, candles = Tape(FIRST_S, n_page), TradeCandles(STEP_S, FIRST_S, before)
     rows = []
     while not tape.ended:
@@ -71,7 +71,37 @@ def test_no_trade_is_lost_or_counted_twice_however_pages_part_an_instant(
     tape: list[tuple[int, PastTrade]], n_more: int, inclusive: bool, before: Decimal | None
 ) -> None:
     n_page = most_at_once(tape) + n_more
-    assert read(server(tape, n_page, inclusive=inclusive), n_page, before) == brute(tape, before)
+    last = before and PastTrade(1, FIRST_S - 50.0, before, Decimal(1))
+    assert read(server(tape, n_page, inclusive=inclusive), n_page, last) == brute(tape, before)
+
+
+@given(
+    st.lists(st.integers(0, 199), min_size=1, max_size=6, unique=True).map(sorted),
+    st.sampled_from([3_600, 43_200, 86_400]),
+    st.integers(-60, -1) | st.none(),
+)
+def test_flat_bars_follow_a_trade_for_a_day_and_then_none_until_the_next(
+    traded: list[int], step_s: int, before: int | None
+) -> None:
+    trades = [
+        PastTrade(bar + 1, bar * step_s + 5.0, Decimal(bar + 1), Decimal(1)) for bar in traded
+    ]
+    last = None if before is None else PastTrade(0, before * step_s + 5.0, Decimal(7), Decimal(1))
+    candles = TradeCandles(step_s, 0, last)
+    rows = candles.add(trades) + candles.end(300 * step_s)
+    known = ([] if before is None else [before]) + traded
+    for bar in range(300):
+        back = min((bar - at for at in known if at <= bar), default=None)
+        found = [row for row in rows if row.opened_s == bar * step_s]
+        assert len(found) == (back is not None and back * step_s <= 86_400), (bar, back)
+        assert all((row.volume > 0) == (back == 0) for row in found)
+
+
+def test_a_market_that_died_ends_a_day_after_its_last_trade() -> None:
+    candles = TradeCandles(3_600, 0, None)
+    candles.add([PastTrade(1, 10.0, Decimal(5), Decimal(1))])
+    rows = candles.end(25_404 * 3_600)
+    assert [row.opened_s for row in rows] == [hour * 3_600 for hour in range(25)]
 
 
 def test_a_page_of_one_instant_is_an_error_and_not_an_endless_loop() -> None:

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from dexml.clock import SimulatedClock
-from dexml.data.feeds.backfill import backfill_bars
-from dexml.data.feeds.exchange import ExchangeFeed
-from dexml.data.feeds.past_trades import TradePage
-from dexml.data.feeds.trade_backfill import add_from_trades, spans_to_build, without_stored
+from dexml.data.feeds.backfill import BarsReport, backfill_bars
+from dexml.data.feeds.exchange import ExchangeFeed, Hole
+from dexml.data.feeds.past_trades import TradePage, TradesCost
+from dexml.data.feeds.trade_backfill import Span, add_from_trades, spans_to_build, without_stored
 from dexml.data.feeds.trade_history import TradeHistory
 from dexml.data.storage.store import Store
 from dexml.domain import PRICE_COLUMNS, Bars, History, Timeframe
@@ -78,12 +78,39 @@ def test_bars_from_trades_have_the_bits_of_krakens_own_bars() -> None:
 
 
 def test_a_span_that_begins_without_trades_stands_at_the_price_before() -> None:
-    bars = quiet(some_bars(BTC, 200), range(90, 120))
+    bars = quiet(some_bars(BTC, 200), range(100, 120))
     with krakens(bars, 200) as (feed, _):
         answers = TradeHistory(feed).rows(BTC, START_S + 110 * 3_600, START_S + 122 * 3_600)
         rows = [row for rows in answers for row in rows]
     assert [row.close for row in rows] == bars.close[110:122].tolist()
     assert [row.volume for row in rows[:10]] == [0.0] * 10
+
+
+def test_a_halted_market_is_a_hole_with_its_dates_and_a_dead_one_ends(tmp_path: Path) -> None:
+    bars, store = (
+        quiet(some_bars(BTC, 1_500), [*range(90, 390), *range(500, 1_500)]),
+        Store(tmp_path),
+    )
+    with krakens(bars, 1_500) as (feed, _):
+        span = Span(
+            instrument=BTC,
+            first_s=START_S,
+            until_s=START_S + 1_500 * 3_600,
+            cost=TradesCost(n_trades=0, n_requests=0, seconds=0.0),
+        )
+        parts = [(1, 700), (701, 1_500)]  # what the exchange told of its two parts differed
+        holes = [
+            Hole(first=START + a * HOUR, last=START + b * HOUR, n_bars=b - a + 1, reason=str(a))
+            for a, b in parts
+        ]
+        before = {BTC: BarsReport(instrument=BTC, holes=tuple(holes))}
+        report = add_from_trades(TradeHistory(feed), store, "kraken", [span], before)[BTC]
+    assert_same_bits(store.bars("kraken", BTC, Timeframe.H1), bars.take(np.r_[0:114, 390:524]))
+    assert [(hole.first, hole.last, hole.n_bars) for hole in report.holes] == [
+        (START + 115 * HOUR, START + 390 * HOUR, 276),
+        (START + 525 * HOUR, START + 1_500 * HOUR, 976),
+    ]
+    assert all("after 24 h without a trade" in hole.reason for hole in report.holes)
 
 
 def test_before_the_first_trade_of_a_market_there_are_no_bars() -> None:

@@ -40,7 +40,7 @@ def test_importing_again_adds_nothing_and_says_the_same(folder: Path, home: Path
     news = pd.DataFrame({"date": ["2024-01-02 10:00"], "title": ["Bitcoin falls"]})
     write(news, folder / "news.csv")
     days = pd.date_range("2024-01-01", periods=9)
-    write(pd.DataFrame({"date": days, "value": range(9)}), folder / "vix.csv")
+    write(pd.DataFrame({"date": days, "value": range(10, 19)}), folder / "vix.csv")
     first, second = imported(folder, home), imported(folder, home)
     assert [report.stored for report in first] == [299, 1, 9]
     assert [report.stored for report in second] == [0, 0, 0]
@@ -243,3 +243,18 @@ def test_headlines_speak_of_the_coins_that_came_with_them(folder: Path, home: Pa
     write(news, folder / "a_first.csv")
     imported(folder, home, instruments=("BTC/USDT",))
     assert list(Store(home).news()["instruments"]) == ["SOL/USDT"]
+
+
+def test_volumes_that_no_market_trades_are_told_and_not_guessed(folder: Path, home: Path) -> None:
+    frame = bar_table(300, "1min").assign(volume=5e6)
+    frame[["open", "high", "low", "close"]] *= 400.0
+    path = write(frame, folder / "bitmex_BTCUSDT.csv")
+    report = only(path, home)
+    assert "volumes were taken for BTC, but that would be 3.0" in report.reason
+    assert "e+14 USDT a day, more than any market trades" in report.reason
+    assert "--quote-volume" in report.reason
+    assert Store(home).bars("bitmex", "BTC/USDT", "1m").volume[0] == 5e6
+    money = only(path, home.with_name("money"), volume_in_quote=True)
+    assert "volumes" not in money.reason
+    small = write(bar_table(), folder / "kraken_BTCUSDT.csv")
+    assert "volumes" not in only(small, home).reason

@@ -42,7 +42,7 @@ def test_a_store_keeps_bars_news_values_and_refusals_through_a_compaction(
         assert same(history.bars["BTC/USDT"], make(12))
         assert (len(history.news), len(history.macro), len(history.refused)) == (3, 1, 1)
         (standing,) = standings(again)
-        assert (standing.health, standing.bars_in_quarantine) == (1.0, 1)
+        assert (standing.health, standing.refused) == (12 / 13, {"price jump": 1})
         assert store.compact() == n_segments
 
 

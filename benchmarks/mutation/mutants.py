@@ -1,0 +1,164 @@
+"""Small changes to a module's meaning, one at a time."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+__all__ = ["Mutant", "mutants"]
+
+_COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+}
+_OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.FloorDiv,
+    ast.Pow: ast.Mult,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+}
+_NAMES = {
+    **{"min": "max", "max": "min", "any": "all", "all": "any"},
+    **{"minimum": "maximum", "maximum": "minimum", "floor": "ceil", "ceil": "floor"},
+    **{"sum": "max", "mean": "median", "argmin": "argmax", "argmax": "argmin"},
+}
+
+Change = Callable[[ast.AST], ast.AST | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """A module with one change.
+
+    Attributes
+    ----------
+    line : int
+        Where.
+    change : str
+        What was there, and what is now.
+    tree : ast.Module
+    """
+
+    line: int
+    change: str
+    tree: ast.Module
+
+
+@lru_cache(maxsize=8)
+def mutants(source: str) -> list[Mutant]:
+    """Return every mutant of a module; documentation, annotations and `__all__` stay as they are.
+
+    Examples
+    --------
+    >>> [one.change for one in mutants("def f(x):\\n    return x < 3")]
+    ['x < 3 becomes x <= 3', '3 becomes 4']
+    """
+    n_nodes = sum(1 for _ in ast.walk(ast.parse(source)))
+    return [made for place in range(n_nodes) for made in _at(source, place)]
+
+
+def _at(source: str, place: int) -> Iterator[Mutant]:
+    tree = ast.parse(source)
+    node = _nodes(tree)[place]
+    if node in _left_alone(tree):
+        return
+    for change in _changes(node):
+        copy = ast.parse(source)
+        mine = _nodes(copy)[place]
+        was = ast.unparse(mine)
+        new = change(mine)
+        if new is not None:
+            _Replace(mine, new).visit(copy)
+        ast.fix_missing_locations(copy)
+        said = f"{was} becomes {ast.unparse(new or mine)}"
+        yield Mutant(line=getattr(node, "lineno", 0), change=said, tree=copy)
+
+
+def _nodes(tree: ast.Module) -> list[ast.AST]:
+    return list(ast.walk(tree))
+
+
+def _changes(node: ast.AST) -> Iterator[Change]:
+    yield from _changed_operators(node)
+    match node:
+        case ast.Constant(value=bool()):
+            yield lambda one: ast.Constant(not one.value)  # type: ignore[attr-defined]
+        case ast.Constant(value=int() | float()):
+            yield lambda one: ast.Constant(one.value + 1)  # type: ignore[attr-defined]
+        case ast.IfExp():
+            yield lambda one: one.body  # type: ignore[attr-defined, no-any-return]
+            yield lambda one: one.orelse  # type: ignore[attr-defined, no-any-return]
+        case ast.Name(id=name, ctx=ast.Load()) if name in _NAMES:
+            yield _with("id", _NAMES[name])
+        case ast.Attribute(attr=name, ctx=ast.Load()) if name in _NAMES:
+            yield _with("attr", _NAMES[name])
+        case ast.Return(value=value) if value is not None and not _is_none(value):
+            yield _with("value", ast.Constant(None))
+
+
+def _changed_operators(node: ast.AST) -> Iterator[Change]:
+    match node:
+        case ast.Compare(ops=[op]) if type(op) in _COMPARISONS:
+            yield _with("ops", [_COMPARISONS[type(op)]()])
+        case ast.BinOp(op=op) if type(op) in _OPERATORS:
+            yield _with("op", _OPERATORS[type(op)]())
+        case ast.BoolOp(op=op):
+            yield _with("op", ast.Or() if isinstance(op, ast.And) else ast.And())
+        case ast.UnaryOp(op=ast.USub() | ast.Not() | ast.Invert()):
+            yield lambda one: one.operand  # type: ignore[attr-defined, no-any-return]
+
+
+def _with(name: str, value: object) -> Change:
+    def change(node: ast.AST) -> None:
+        setattr(node, name, value)
+
+    return change
+
+
+def _is_none(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _left_alone(tree: ast.Module) -> set[ast.AST]:
+    """Return what has no meaning when it runs."""
+    found: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        parts: list[ast.AST | None] = []
+        match node:
+            case ast.FunctionDef():
+                arguments = [*node.args.args, *node.args.kwonlyargs, *node.args.posonlyargs]
+                parts = [node.returns, *(one.annotation for one in arguments)]
+            case ast.AnnAssign():
+                parts = [node.annotation]
+            case ast.Assign(targets=[ast.Name(id="__all__")]):
+                parts = [node]
+            case ast.Raise():  # the words of an error, not whether it is raised
+                parts = [node]
+            case ast.Call(func=ast.Name(id="TypeVar" | "NamedTuple")):
+                parts = [node]
+        for part in parts:
+            found |= set() if part is None else set(ast.walk(part))
+    return found
+
+
+class _Replace(ast.NodeTransformer):
+    def __init__(self, old: ast.AST, new: ast.AST) -> None:
+        self._old, self._new = old, new
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        return self._new if node is self._old else self.generic_visit(node)
