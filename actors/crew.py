@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ from actors.monitor import MonitorActor
 from actors.risk import RiskActor
 from actors.supervisor import Member, Supervisor
 from actors.trainer import TrainerActor
+from actors.watching import Watch
+from dexml.clock import Clock
 from dexml.cycle import Timing
+from dexml.data.reference import TIME_OF, stated_time
 from dexml.data.storage.store import Store
-from dexml.domain import Bar, History, Timeframe
+from dexml.domain import Bar, Bars, History, Timeframe
 from dexml.execution.paper import PaperBroker
 from dexml.experiments.origin import Origin
 from dexml.ledger import Ledger
@@ -74,6 +78,9 @@ class Crew:
         Of each exchange, the preferred one first, and of "news" and "macro" where there are any.
     series : tuple of str
         Names of macro series.
+    clock : Clock, optional
+        What the loop lives by, and its exchanges where they are simulated; the wall clock unless
+        given.
     """
 
     def __init__(
@@ -82,6 +89,7 @@ class Crew:
         instruments: tuple[str, ...],
         urls: Mapping[str, str],
         series: tuple[str, ...],
+        clock: Clock | None = None,
     ) -> None:
         self.place = place
         self.instruments = instruments
@@ -89,7 +97,14 @@ class Crew:
         self.ledger = Ledger.open(place.database_url)
         self.store = Store(place.store)
         self._urls, self._series = urls, series
-        self.supervisor = Supervisor(place.run, self.ledger)
+        self.supervisor = Supervisor(place.run, self.ledger, watch=self.watch(clock))
+
+    def watch(self, clock: Clock | None = None) -> Watch:
+        """Return what measures the world of this run; its exchanges say what time it is."""
+        witnesses = {
+            name: partial(stated_time, self._urls[name] or TIME_OF[name]) for name in self.venues
+        }
+        return Watch(self.place.home, witnesses, clock)
 
     def start_feeds(self) -> None:
         """Start one actor for each exchange, and one for news and macro series."""
@@ -127,7 +142,7 @@ class Crew:
         )
         self._add(RiskActor, "risk", run, url)
         self._add(ExecutionActor, "execution", run, url, PaperBroker(costs))
-        self._add(MonitorActor, "monitor", run, url, begin=lambda: (self._newest_bars(),))
+        self._add(MonitorActor, "monitor", run, url, begin=self._for_monitor)
 
     def open_run(self, at: datetime, state: State, seed: int) -> None:
         """Write the run's beginning into the ledger: the state every replay starts from.
@@ -148,6 +163,7 @@ class Crew:
         handle = runtime.start(cls, *arguments, name=name, lifetime=None)
         self.supervisor.add(Member(name=name, handle=handle, begin=begin))
 
-    def _newest_bars(self) -> list[Bar]:
-        bars = self.history().bars.values()
-        return [series.bar(row) for series in bars for row in range(-WARM_BARS, 0)]
+    def _for_monitor(self) -> tuple[list[Bar], Mapping[str, Bars]]:
+        bars = self.history().bars
+        newest = [series.bar(row) for series in bars.values() for row in range(-WARM_BARS, 0)]
+        return newest, bars

@@ -139,7 +139,7 @@ def _run(
     place = _place(options)
     stack.enter_context(_log_in(place.folder / "log.txt"))
     urls = {name: servers.urls[name] for name in (*options.exchanges, "news", "macro")}
-    crew = Crew(place, tuple(sorted(source.history.bars)), urls, source.series())
+    crew = Crew(place, tuple(sorted(source.history.bars)), urls, source.series(), clock)
     _backfill(crew, stages, instants[: source.n_history])
     known = crew.history()
     with stages.stage("leak audit") as step:

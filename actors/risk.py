@@ -6,18 +6,20 @@ on condition that the run has heard nothing that the owner has not.
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import Any
 
 from dexml.describe import describe
 from dexml.errors import ActorNotReady, LedgerError
-from dexml.events import Alert, Command, Decision, EquityMarked, Event, Trade
-from dexml.experiments.replay import restore
+from dexml.events import Alert, Command, Decision, EquityMarked, Event, Filled, Trade
+from dexml.experiments.replay import began, restore
 from dexml.ledger import Ledger, StepRows
-from dexml.records import decode_command, encode
+from dexml.records import decode_command, decode_event, decode_state, encode
 from dexml.reservations import NOTHING, changed, reserved, room
 from dexml.state import State
 from dexml.system import step
+from dexml.vitals import account_gap
 
 __all__ = ["RiskActor"]
 
@@ -40,6 +42,7 @@ class RiskActor:
         self._epoch: int | None = None
         self._ledger: Ledger
         self._state: State
+        self._begun: State | None = None
         self._n_heard = 0
 
     def health(self) -> dict[str, Any]:
@@ -95,6 +98,18 @@ class RiskActor:
         """Return the book and the risk figures as JSON-able values."""
         self._require_ready()
         return describe(self._state)
+
+    def account_gap(self) -> float:
+        """Return how far the book is from what its account's fills add up to (share of equity)."""
+        self._require_ready()
+        if self._begun is None:
+            text = began(self._ledger, self._run)["config"]["initial_state"]
+            self._begun = decode_state(text)
+        waiting = {row.intent_id for row in self._ledger.unheard_outcomes(self._run)}
+        rows = [row for row in self._ledger.fills(self._run) if row.intent_id not in waiting]
+        filled = [decode_event(json.dumps(row.outcome)) for row in rows]
+        fills = [event.fill for event in filled if isinstance(event, Filled)]
+        return account_gap(self._state, self._begun, fills)
 
     def _decide(self, epoch: int, event: Event) -> list[Command]:
         state, commands = step(self._state, event)

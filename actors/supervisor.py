@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
 from math import inf
 from traceback import format_exc
 from typing import Any
@@ -15,19 +13,20 @@ from typing import Any
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
 from actors import runtime
+from actors.failures import Rests, first_line, gone, shortfall
+from actors.live_host import LiveHost
+from actors.member import Member
+from actors.outage import Outage
+from actors.standing import Standing
+from actors.watching import Watch
 from dexml.cycle import Timing, exact, live_through, run_bar
-from dexml.domain import Intent
 from dexml.errors import ActorNotReady, EnvironmentRefused, LedgerAway
 from dexml.events import (
     Command,
-    Event,
-    Filled,
-    HealthChanged,
-    OrderFailed,
-    PartChanged,
+    LedgerReturned,
+    PricesSeen,
     event_order,
 )
-from dexml.experiments.replay import restore
 from dexml.ledger import Ledger
 from dexml.records import decode_event
 from dexml.redaction import redacted
@@ -36,24 +35,8 @@ __all__ = ["Member", "Supervisor"]
 
 PATIENCE_S = 60.0  # for an actor to come back
 BACK_OFF_S = 60.0  # before a part that failed is asked again
+_KEEPERS = frozenset({"risk", "execution"})  # without whom the loop does not go on
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """One actor of the crew: how to find it and how it begins.
-
-    Attributes
-    ----------
-    name : str
-        Its Ray name, which is also the name of its writer stream.
-    begin : callable
-        Gives the arguments of `start` after the epoch; called at each (re)start.
-    """
-
-    name: str
-    handle: Any
-    begin: Callable[[], tuple[Any, ...]] = tuple
 
 
 class Supervisor:
@@ -63,7 +46,8 @@ class Supervisor:
     its next life, starts it under a new epoch and repeats the call: nothing is lost or made twice.
     The loop needs the owners of the book and of the account. Any other part may fail, or stay away
     for longer than `PATIENCE_S`: that is an alert, the part is left alone for `BACK_OFF_S` and then
-    begun anew, and the loop goes on.
+    begun anew, and the loop goes on. While the ledger is away nothing is decided; once it is back
+    it is told from when to when.
 
     Parameters
     ----------
@@ -71,6 +55,8 @@ class Supervisor:
         As `runtime.send`.
     now : callable
         Seconds of a clock that never goes back.
+    watch : Watch, optional
+        Measures the world, of which the kernel then hears before it decides.
     """
 
     def __init__(
@@ -79,16 +65,19 @@ class Supervisor:
         ledger: Ledger,
         send: Callable[..., Callable[[float], Any]] = runtime.send,
         now: Callable[[], float] = time.monotonic,
+        watch: Watch | None = None,
     ) -> None:
         self._run = run
         self._ledger = ledger
         self._send = send
         self._now = now
+        self._watch = watch
+        self._outage = Outage()
+        self._began_s = -inf  # what is lived now
         self.timing = Timing()
         self._members: dict[str, Member] = {}
-        self._resting: dict[str, tuple[datetime, float]] = {}  # until when, on both clocks
-        self._failing: set[str] = set()
-        self._unwell: set[str] | None = None  # not asked yet
+        self._rests = Rests(BACK_OFF_S, now)
+        self._standing = Standing(run, ledger, self.ask)
 
     def add(self, member: Member) -> None:
         """Take in a member and start it under a new epoch."""
@@ -113,27 +102,71 @@ class Supervisor:
         member = self._members[name]
         deadline = self._now() + PATIENCE_S
         while True:
+            asked_s = self._now()
             try:
                 answer, sent = sent or self._send(member.handle, method, *args), None
                 return answer(timeout_s)
             except (RayActorError, GetTimeoutError, ActorNotReady, LedgerAway) as error:
+                if isinstance(error, LedgerAway):
+                    self._outage.unanswered(asked_s)
                 if self._now() > deadline:
-                    raise _gone(name, error) from error
-                self._begin(member)
+                    raise gone(name, error) from error
+                self._begin(member, again=True)
 
     def cycle(self, closed_at: datetime) -> list[Command]:
         """Live through the bars that close at `closed_at`; return what was decided.
 
-        Without forecasts nothing is decided.
+        Without forecasts nothing is decided, nor while the ledger stays away.
         """
-        prices = self._poll(closed_at)
-        self._settle(closed_at, prices)
-        self._hear_requests(closed_at, prices)
+        return self._patiently(closed_at, self._live_bar)
+
+    def look(self, at: datetime) -> list[Command]:
+        """Look after the run between two closes: settle, measure, hear people, watch the exits."""
+        return self._patiently(at, self._live_moment)
+
+    def _patiently(self, at: datetime, live: Callable[[datetime], list[Command]]) -> list[Command]:
+        """Live `at` an instant as soon as the ledger lets it; give up after the patience.
+
+        Repeating what was done before changes nothing.
+        """
+        self._began_s = self._now()
+        while True:
+            asked_s = self._now()
+            try:
+                commands = live(at)
+                self._tell_outage(at + timedelta(seconds=self.timing.latency_s))
+                return commands
+            except LedgerAway as error:
+                self._outage.unanswered(asked_s)
+                if self._now() > self._began_s + PATIENCE_S:
+                    _LOG.critical("nothing is decided: %s", first_line(error))
+                    return []
+                time.sleep(0.1)
+
+    def _live_moment(self, at: datetime) -> list[Command]:
+        prices = self._prepare(at)
+        event = PricesSeen(at=at, phase="live", prices=tuple(sorted(prices.items())))
+        filled_at = at + timedelta(seconds=self.timing.latency_s)
+        return live_through(LiveHost(self.ask), event, exact(prices), filled_at)
+
+    def _prepare(self, at: datetime) -> dict[str, float]:
+        prices = self._poll(at)
+        self._settle(at, prices)
+        acting_at = at + timedelta(seconds=self.timing.latency_s)
+        self._tell_outage(acting_at)
+        self._tell_vitals(acting_at)
+        self._hear_requests(at, prices)
+        return prices
+
+    def _live_bar(self, closed_at: datetime) -> list[Command]:
+        prices = self._prepare(closed_at)
         forecasts = self._spare(closed_at, "forecast", "forecast", closed_at, timeout_s=30)
         if forecasts is None:
             return []
-        self._tell_health(closed_at, dict(forecasts.unwell))
-        commands = run_bar(_LiveHost(self), forecasts.bars, forecasts.signals, prices, self.timing)
+        self._standing.of_instruments(closed_at, dict(forecasts.unwell))
+        commands = run_bar(
+            LiveHost(self.ask), forecasts.bars, forecasts.signals, prices, self.timing
+        )
         self._spare(closed_at, "monitor", "observe", list(forecasts.bars))
         return commands
 
@@ -142,13 +175,13 @@ class Supervisor:
         for member in self._members.values():
             try:
                 if not self._is_ready(member):
-                    self._begin(member)
-            except EnvironmentRefused as error:
+                    self._begin(member, again=True)
+            except (EnvironmentRefused, LedgerAway) as error:
                 _LOG.warning("%s does not come back", member.name, exc_info=error)
 
     def _settle(self, closed_at: datetime, prices: Mapping[str, float]) -> None:
         """Bring to its end what an earlier cycle or life left open, before anything is decided."""
-        host, at = _LiveHost(self), closed_at + timedelta(seconds=self.timing.latency_s)
+        host, at = LiveHost(self.ask), closed_at + timedelta(seconds=self.timing.latency_s)
         for outcome in sorted(host.execute((), exact(prices), at), key=event_order):
             host.decide(outcome)
 
@@ -156,7 +189,7 @@ class Supervisor:
         """Let the kernel hear what people asked since the last bar, before it decides."""
         at = closed_at + timedelta(seconds=self.timing.latency_s)
         for record in self._ledger.unheard_requests(self._run):
-            live_through(_LiveHost(self), decode_event(record), exact(prices), at)
+            live_through(LiveHost(self.ask), decode_event(record), exact(prices), at)
 
     def _poll(self, closed_at: datetime) -> dict[str, float]:
         # the first feed is the preferred one: its price of an open bar wins
@@ -166,15 +199,37 @@ class Supervisor:
         for name, at in asked.items():
             report = self._spare(closed_at, name, "poll", *at, timeout_s=30, sent=sent[name])
             if report is not None:
+                if self._watch is not None:
+                    self._watch.heard(getattr(report, "closed_at", None))
                 prices = {**getattr(report, "prices", {}), **prices}
         return prices
+
+    def _tell_vitals(self, at: datetime) -> None:
+        """Let the kernel hear how the world is before it decides; shortages become alerts."""
+        if self._watch is None:
+            return
+        gap = self.ask("risk", "account_gap")
+        self.ask("risk", "handle", self._watch.vitals(at, gap))
+        asked_s = self._now()
+        self._ledger.n_events(self._run)
+        for name, shortage in self._watch.shortages(self._now() - asked_s).items():
+            self._standing.of_part(at, name, None if shortage is None else ("short", shortage))
+
+    def _tell_outage(self, at: datetime) -> None:
+        """Let the kernel hear from when to when the ledger was away, now that it answers."""
+        ended = self._outage.ended(self._now())
+        if ended is not None:
+            since, until = ended
+            back_at = at + timedelta(seconds=max(0.0, until - self._began_s))
+            self.ask("risk", "handle", LedgerReturned(at=back_at, away_s=until - since))
+        self._outage = Outage()
 
     def _feeds(self) -> list[str]:
         return [name for name in self._members if name.startswith(("feed:", "context"))]
 
     def _sent_ahead(self, name: str, method: str, *args: Any) -> Callable[[float], Any] | None:
         """Let a part work while others are waited for; None if it must be seen to first."""
-        if name in self._resting:
+        if self._rests.known(name):
             return None
         try:
             return self._send(self._members[name].handle, method, *args)
@@ -191,54 +246,21 @@ class Supervisor:
         sent: Callable[[float], Any] | None = None,
     ) -> Any:
         """Ask a part that the loop can do without; None if it failed or rests after a failure."""
-        if self._rests(name, closed_at):
+        if self._rests.lasts(name, closed_at):
             return None
         try:
-            if self._resting.pop(name, None) is not None:
+            if self._rests.ended(name):
                 self._begin(self._members[name])
             answer = self.ask(name, method, *args, timeout_s=timeout_s, sent=sent)
+        except LedgerAway:
+            raise  # without it nothing can be told either
         except Exception as error:  # the loop's edge: whatever a part does becomes an alert
             _LOG.warning("%s.%s failed\n%s", name, method, redacted(format_exc()))
-            self._resting[name] = self._rest(closed_at, error)
-            self._hear_of(closed_at, name, (method, error))
+            self._rests.begin(name, closed_at, error)
+            self._standing.of_part(closed_at, name, (method, error))
             return None
-        self._hear_of(closed_at, name, _shortfall(answer))
+        self._standing.of_part(closed_at, name, shortfall(answer))
         return answer
-
-    # Who answers with an error may be asked at the next bar of a simulated year; who does not
-    # answer is not waited for at each of them.
-    def _rest(self, closed_at: datetime, error: Exception) -> tuple[datetime, float]:
-        gone = isinstance(error, EnvironmentRefused)
-        until = closed_at + timedelta(seconds=BACK_OFF_S)
-        return until, self._now() + (BACK_OFF_S if gone else 0.0)
-
-    def _rests(self, name: str, closed_at: datetime) -> bool:
-        loop, wall = self._resting.get(name, (closed_at, -inf))
-        return closed_at < loop or self._now() < wall
-
-    def _hear_of(self, at: datetime, name: str, failure: tuple[str, object] | None) -> None:
-        """Let the kernel hear when a part begins to fail and when it works again."""
-        if (failure is None) == (name not in self._failing):
-            return
-        self._failing ^= {name}
-        reason = "" if failure is None else f"{failure[0]}: {_first_line(failure[1])}"
-        event = PartChanged(at=at, part=name, working=failure is None, reason=reason)
-        self.ask("risk", "handle", event)
-
-    def _tell_health(self, at: datetime, unwell: Mapping[str, str]) -> None:
-        """Let the kernel hear which instruments went into quarantine or came out of it."""
-        if self._unwell is None:  # an earlier life may have told of some
-            books = restore(self._ledger, self._run).books
-            self._unwell = {book.instrument for book in books if not book.healthy}
-        for name in sorted(self._unwell ^ set(unwell)):
-            event = HealthChanged(
-                at=at,
-                instrument=name,
-                healthy=name not in unwell,
-                reason=unwell.get(name, "its bars are whole again"),
-            )
-            self.ask("risk", "handle", event)
-        self._unwell = set(unwell)
 
     def _is_ready(self, member: Member) -> bool:
         try:
@@ -247,51 +269,20 @@ class Supervisor:
             return False
         return bool(health.get("ready", health.get("epoch") is not None))
 
-    def _begin(self, member: Member) -> None:
+    def _begin(self, member: Member, again: bool = False) -> None:
         deadline = self._now() + PATIENCE_S
         while True:
+            asked_s = self._now()
             try:
                 epoch = self._ledger.acquire_epoch(member.name, f"supervisor of {self._run}")
                 self._send(member.handle, "start", epoch, *member.begin())(30)
-                return
+                break
             except (RayActorError, GetTimeoutError, LedgerAway) as error:
+                if isinstance(error, LedgerAway):
+                    self._outage.unanswered(asked_s)
                 if self._now() > deadline:
-                    raise _gone(member.name, error) from error
+                    raise gone(member.name, error) from error
                 time.sleep(0.1)
-
-
-def _shortfall(answer: object) -> tuple[str, object] | None:
-    # a feed answers with what it could not read
-    failed: Mapping[str, str] = getattr(answer, "failed", {})
-    return next(iter(failed.items()), None)
-
-
-def _first_line(failure: object) -> str:
-    # what an actor raised comes with Ray's traceback around it
-    cause = getattr(failure, "cause", None) or failure
-    return redacted(next(iter(str(cause).splitlines()), type(cause).__name__))
-
-
-def _gone(name: str, error: Exception) -> EnvironmentRefused:
-    return EnvironmentRefused(
-        f"actor {name}", "must answer", error, "See its log under the Ray dashboard."
-    )
-
-
-class _LiveHost:
-    """Carries the kernel's words to the actors that own the book and the account."""
-
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._ask = supervisor.ask
-
-    def decide(self, event: Event) -> list[Command]:
-        if isinstance(event, OrderFailed):  # an order that risk forgets must never be sent later
-            event = self._ask("execution", "give_up", event)
-        commands: list[Command] = self._ask("risk", "handle", event)
-        return commands
-
-    def execute(
-        self, intents: Sequence[Intent], prices: Mapping[str, Decimal] | None, at: datetime
-    ) -> list[Filled | OrderFailed]:
-        outcomes: list[Filled | OrderFailed] = self._ask("execution", "work", prices, at)
-        return outcomes
+        self._outage.answered(self._now())
+        if again and self._watch is not None and member.name in _KEEPERS:
+            self._watch.begun_again(member.name)

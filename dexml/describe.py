@@ -15,6 +15,8 @@ __all__ = ["describe", "positions_of"]
 def describe(state: State) -> dict[str, Any]:
     """Return mode, money, risk figures with their limits and positions as JSON-able values.
 
+    A VaR that cannot be measured yet is None; the risk score counts it as too high.
+
     Examples
     --------
     >>> from decimal import Decimal
@@ -30,7 +32,7 @@ def describe(state: State) -> dict[str, Any]:
         "equity": str(round(state.equity, 6)),
         "cash": str(state.cash),
         "drawdown": whole.measured["drawdown"],
-        "value_at_risk": whole.value_at_risk,
+        "value_at_risk": _known_tail(whole.value_at_risk),
         "risk_score": whole.score,
         "parts": asdict(whole.parts),
         "limits": {
@@ -40,6 +42,10 @@ def describe(state: State) -> dict[str, Any]:
         },
         "positions": positions_of(state, whole),
     }
+
+
+def _known_tail(value: float) -> float | None:
+    return None if value >= 1 else value  # 1 says that too little is known of what is held
 
 
 def positions_of(state: State, whole: Assessment) -> dict[str, dict[str, Any]]:

@@ -162,6 +162,8 @@ class Watch:
         Of the latest fills, as fractions of the order.
     outside : VitalsSeen or None
         The latest word of the world.
+    ledger_away_s : float
+        The longest that the ledger was away since a person last resumed.
     """
 
     day: datetime | None = None
@@ -171,6 +173,7 @@ class Watch:
     failed: tuple[datetime, ...] = ()
     slippage: tuple[tuple[float, float], ...] = ()
     outside: VitalsSeen | None = None
+    ledger_away_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from dexml.clock import Clock, SystemClock
 from dexml.data.standing import standings
 from dexml.data.storage.store import Store
 from dexml.describe import describe
+from dexml.events import VitalsSeen
 from dexml.experiments.replay import restore
 from dexml.ledger import Ledger
 
@@ -51,12 +53,20 @@ def status_of(
         "run": run,
         "closed_at": state.closed_at.isoformat() if state.closed_at else None,
         **describe(state),
+        "world": _world(state.watch.outside),
         "quarantine": {name: _why(ledger, run, name) for name in unwell},
         "data": [one.row() for one in data],
         "unsent_intents": waiting,
         "asked": asked and {name: asked[name] for name in ("wanted", "by", "at")},
         "alerts": alerts[::-1],
     }
+
+
+def _world(seen: VitalsSeen | None) -> dict[str, Any] | None:
+    if seen is None:
+        return None
+    told = {name: value for name, value in asdict(seen).items() if name != "kind"}
+    return {**told, "at": seen.at.isoformat()}
 
 
 def stored_data(store: str, clock: Clock | None = None) -> list[dict[str, Any]]:
@@ -79,9 +89,11 @@ def status_lines(seen: dict[str, Any]) -> Iterator[str]:
     yield f"{seen['run']}, last bar closed {seen['closed_at']}: {seen['mode']}"
     yield (
         f"equity {float(seen['equity']):,.2f}, cash {float(seen['cash']):,.2f}, "
-        f"drawdown {seen['drawdown']:.4f}, VaR {seen['value_at_risk']:.4f}, "
+        f"drawdown {seen['drawdown']:.4f}, VaR {_measured(seen['value_at_risk'])}, "
         f"risk score {seen['risk_score']:.2f}"
     )
+    if seen["world"]:
+        yield _world_line(seen["world"])
     yield "positions:" if seen["positions"] else "no positions"
     for name, held in seen["positions"].items():
         quantity, entry, stop = float(held["quantity"]), held["entry_price"], held["stop"]
@@ -99,6 +111,24 @@ def status_lines(seen: dict[str, Any]) -> Iterator[str]:
         yield f"{len(seen['unsent_intents'])} intents not sent yet"
     for alert in seen["alerts"]:
         yield f"{alert['severity']} at {alert['at']}: {alert['subject']}, {alert['text']}"
+
+
+def _world_line(world: dict[str, Any]) -> str:
+    told = (
+        f"newest bar {_number(world['bars_behind'])} bars old",
+        f"clock {_number(world['clock_skew_s'])} s off",
+        f"book and account {_number(world['reconciliation_gap'])} apart",
+        f"{_number(world['restarts'], '.0f')} restarts",
+    )
+    return f"seen at {world['at']}: {', '.join(told)}"
+
+
+def _number(value: float | None, form: str = ".2f") -> str:
+    return "unknown" if value is None else format(value, form)
+
+
+def _measured(value: float | None) -> str:
+    return "not measured yet" if value is None else f"{value:.4f}"
 
 
 def data_lines(data: Sequence[dict[str, Any]]) -> Iterator[str]:

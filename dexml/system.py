@@ -25,6 +25,7 @@ from dexml.events import (
     Event,
     Filled,
     HealthChanged,
+    LedgerReturned,
     ModeRequested,
     OrderFailed,
     PartChanged,
@@ -36,7 +37,7 @@ from dexml.events import (
 from dexml.intents import sell_all
 from dexml.risk.exits import exit_reason
 from dexml.state import Book, KernelConfig, State
-from dexml.vitals import equity_at, guarded, order_failed, resumed
+from dexml.vitals import equity_at, guarded, ledger_returned, order_failed, resumed
 
 __all__ = ["initial_state", "step", "warm_up"]
 
@@ -144,7 +145,7 @@ def _hear(state: State, event: Event) -> tuple[State, list[Command]]:
             return _hear_failure(state, event)
         case HealthChanged():
             return _hear_health(state, event)
-        case PartChanged() | VitalsSeen():
+        case PartChanged() | VitalsSeen() | LedgerReturned():
             return _hear_world(state, event)
         case ModeRequested() | CloseRequested():
             return _hear_request(state, event)
@@ -201,10 +202,15 @@ def _hear_health(state: State, event: HealthChanged) -> tuple[State, list[Comman
     return state.having(replace(book, healthy=event.healthy)), [alert]
 
 
-def _hear_world(state: State, event: PartChanged | VitalsSeen) -> tuple[State, list[Command]]:
+def _hear_world(
+    state: State, event: PartChanged | VitalsSeen | LedgerReturned
+) -> tuple[State, list[Command]]:
     if isinstance(event, VitalsSeen):
         state = replace(state, watch=replace(state.watch, outside=event))
         return _guarded(state, event.at, state.equity)
+    if isinstance(event, LedgerReturned):
+        state, alerts = ledger_returned(state, event)
+        return state, [*alerts]
     if event.working:
         return state, [_alert(event, "info", f"{event.part} works again.")]
     text = f"{event.part} failed, the loop goes on: {event.reason}"

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from math import fsum, nan
 
-from dexml.costs import swap_cost
+from dexml.costs import MONEY, swap_cost
 from dexml.domain import Fill, Intent, Mode, Side
-from dexml.events import Alert, ModeRequested, VitalsSeen
+from dexml.events import Alert, LedgerReturned, ModeRequested, VitalsSeen
 from dexml.risk.trips import Vitals, mode_after, tripped
 from dexml.state import State
 
 __all__ = [
+    "account_gap",
     "day_begun",
     "drawdown",
     "equity_at",
     "guarded",
+    "ledger_returned",
     "measured",
     "order_failed",
     "order_filled",
@@ -45,6 +48,7 @@ def measured(state: State, at: datetime, equity: Decimal) -> Vitals:
         bars_behind=_known(outside.bars_behind),
         gas_price_ratio=_known(outside.gas_price_ratio),
         restarts=_known(outside.restarts),
+        ledger_away_s=watch.ledger_away_s,
     )
 
 
@@ -84,7 +88,7 @@ def resumed(state: State, event: ModeRequested) -> tuple[State, list[Alert]]:
     """
     equity = state.equity
     watch = replace(
-        state.watch, day_open=equity, losses_in_row=0, failed=(), slippage=()
+        state.watch, day_open=equity, losses_in_row=0, failed=(), slippage=(), ledger_away_s=0.0
     )  # else the same losses would trip again at once
     accepted = replace(state, peak=equity, watch=watch)
     trips = tripped(measured(accepted, event.at, equity), state.config.trips)
@@ -103,6 +107,54 @@ def day_begun(state: State, closed_at: datetime) -> State:
     if state.watch.day is not None and day <= state.watch.day:
         return state
     return replace(state, watch=replace(state.watch, day=day, day_open=state.equity))
+
+
+def ledger_returned(state: State, event: LedgerReturned) -> tuple[State, list[Alert]]:
+    """Return the state after the ledger was away; the mode's history tells from when to when."""
+    began = event.at - timedelta(seconds=event.away_s)
+    longest = max(state.watch.ledger_away_s, event.away_s)
+    state = replace(state, watch=replace(state.watch, ledger_away_s=longest))
+    after, trips = guarded(state, event.at, state.equity)
+    passed = f"from {began:%Y-%m-%d %H:%M:%S} to {event.at:%Y-%m-%d %H:%M:%S} UTC"
+    stood = f"Mode {state.mode} became {Mode.HALTED}: the ledger did not answer."
+    back = (
+        f"Mode {Mode.HALTED} became {after.mode}: the ledger was away {passed}, "
+        f"{event.away_s:.0f} s; nothing was decided or sent between."
+    )
+    told = [(began, stood), (event.at, back)]
+    alerts = [Alert(at=at, severity="critical", subject=event.kind, text=text) for at, text in told]
+    return after, [*alerts, *trips]
+
+
+def account_gap(state: State, begun: State, fills: Iterable[Fill]) -> float:
+    """Return how far the book is from what the account's fills add up to, as a share of equity.
+
+    Parameters
+    ----------
+    begun : State
+        Before the first fill.
+    fills : iterable of Fill
+        All that the book has heard of.
+
+    Examples
+    --------
+    >>> from dexml.state import KernelConfig
+    >>> from dexml.system import initial_state
+    >>> state = initial_state("r", KernelConfig(), ["BTC/USDT"], Decimal(100))
+    >>> account_gap(replace(state, cash=Decimal(99)), state, [])
+    0.0101...
+    """
+    cash, held = begun.cash, {book.instrument: book.quantity for book in begun.books}
+    for fill in fills:
+        sign = 1 if fill.side is Side.BUY else -1
+        cash = MONEY.subtract(cash, MONEY.add(sign * fill.quote, fill.gas))
+        held[fill.instrument] = MONEY.add(held[fill.instrument], sign * fill.base)
+    apart = abs(MONEY.subtract(state.cash, cash))
+    for book in state.books:
+        price = Decimal(repr(book.bar.close)) if book.bar else Decimal(0)
+        off = abs(MONEY.subtract(book.quantity, held[book.instrument]))
+        apart = MONEY.add(apart, MONEY.multiply(off, price))
+    return float(apart / state.equity) if state.equity > 0 else float(apart > 0)
 
 
 def order_sent(state: State, at: datetime) -> State:

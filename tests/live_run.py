@@ -43,7 +43,9 @@ class PlainCrew(Crew):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.supervisor = Supervisor(self.place.run, self.ledger, send=_send)
+        self.supervisor = Supervisor(
+            self.place.run, self.ledger, send=_send, watch=self.watch(arguments[-1])
+        )
 
     def _add(self, cls: type, name: str, *arguments: Any, begin: Any = tuple) -> None:
         self.supervisor.add(Member(name=name, handle=cls(*arguments), begin=begin))
@@ -65,7 +67,7 @@ def record_live_run(home: Path, meanwhile: Meanwhile | None = None) -> str:
     clock = SimulatedClock(INSTANTS[N_HISTORY - 1] + _SETTLED)
     with ExchangeServers(MARKET.history, clock) as servers:
         urls = {name: servers.urls[name] for name in (*VENUES, "news", "macro")}
-        crew = PlainCrew(Place(home=home, run=RUN), NAMES, urls, ("vix",))
+        crew = PlainCrew(Place(home=home, run=RUN), NAMES, urls, ("vix",), clock)
         crew.place.folder.mkdir(parents=True)
         _begin(crew, model)
         for closed_at in CLOSES:

@@ -45,7 +45,7 @@ def recorded_result(ledger: Ledger, run: str, book: Mapping[str, Any]) -> dict[s
     """
     started = began(ledger, run)
     config = decode_state(started["config"]["initial_state"]).config
-    marks, scores = ledger.equity(run), _scores(ledger.models(), run)
+    marks, scores = ledger.equity(run), _scores(ledger.models(run))
     return {
         "run": run,
         "seed": started["seed"],
@@ -64,10 +64,8 @@ def recorded_result(ledger: Ledger, run: str, book: Mapping[str, Any]) -> dict[s
     }
 
 
-def _scores(models: Rows, run: str) -> dict[str, Any]:
+def _scores(models: Rows) -> dict[str, Any]:
     manifests = {row["target"]: json.loads(row["manifest"]) for row in models}
     return {
-        target: manifest["scores"]
-        for target, manifest in manifests.items()
-        if manifest.get("run") == run and "scores" in manifest
+        target: manifest["scores"] for target, manifest in manifests.items() if "scores" in manifest
     }

@@ -23,6 +23,10 @@ from dexml.dashboard.problems import NotFound, add_problem_handlers, problem
 __all__ = ["make_app"]
 
 Limit = Annotated[int, Query(ge=1, le=5_000, description="How many of the newest rows to return.")]
+Cursor = Annotated[
+    int | None,
+    Query(ge=0, description="Rows older than the page that gave it as `next`; none: the newest."),
+]
 
 
 class FiniteJSON(JSONResponse):
@@ -165,15 +169,26 @@ def book(backend: Source) -> FiniteJSON:
 
 @_v1.get("/trades")
 def trades(
-    backend: Source, limit: Limit = 200, format: Literal["json", "csv"] = "json"
+    backend: Source,
+    limit: Limit = 200,
+    cursor: Cursor = None,
+    format: Literal["json", "csv"] = "json",
 ) -> Response:
-    """Return the newest fills, oldest first, as JSON or CSV."""
-    all_rows = backend.trades()
-    rows = all_rows[-limit:]
+    """Return a page of fills, oldest first, as JSON or CSV; the newest page without a cursor.
+
+    `next` is the cursor of the page before, null where there is none; the header `Link` names its
+    address. New fills move no page.
+    """
+    page = views.page_of(backend.trades(), limit, cursor)
+    headers = {}
+    if page.older is not None:
+        address = f"/v1/trades?limit={limit}&cursor={page.older}&format={format}"
+        headers["Link"] = f'<{address}>; rel="next"'
     if format == "csv":
-        headers = {"Content-Disposition": 'attachment; filename="trades.csv"'}
-        return PlainTextResponse(trades_csv(rows), media_type="text/csv", headers=headers)
-    return FiniteJSON({"trades": rows, "n": len(all_rows)})
+        headers["Content-Disposition"] = 'attachment; filename="trades.csv"'
+        return PlainTextResponse(trades_csv(page.rows), media_type="text/csv", headers=headers)
+    body = {"trades": page.rows, "n": page.n, "next": page.older}
+    return FiniteJSON(body, headers=headers)
 
 
 @_v1.get("/decisions")

@@ -122,10 +122,21 @@ function drawBook(book) {
   drawDeclined(book);
 }
 
+async function allTrades() { // page by page, newest first; each begins with the same line of names
+  const pages = [];
+  for (let address = "/v1/trades?format=csv&limit=5000"; address;) {
+    const response = await fetch(address, { headers: { Authorization: "Bearer " + token }, cache: "no-store" });
+    if (!response.ok) return null;
+    pages.unshift(await response.text());
+    address = (/^<(.*)>; rel="next"$/.exec(response.headers.get("Link") || "") || [])[1];
+  }
+  return pages.map((text, i) => i ? text.slice(text.indexOf("\n") + 1) : text);
+}
+
 async function saveTrades() {
-  const response = await fetch("/v1/trades?format=csv&limit=5000", { headers: { Authorization: "Bearer " + token }, cache: "no-store" });
-  if (!response.ok) return;
-  const link = h("a", { href: URL.createObjectURL(await response.blob()), download: "trades.csv" });
+  const pages = await allTrades();
+  if (!pages) return;
+  const link = h("a", { href: URL.createObjectURL(new Blob(pages, { type: "text/csv" })), download: "trades.csv" });
   link.click();
   URL.revokeObjectURL(link.href);
 }

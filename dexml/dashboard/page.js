@@ -88,7 +88,7 @@ function drawCurve(curve) {
 function meter(name, label, value, limit) {
   const share = known(value) && limit ? value / limit : null;
   const state = share === null ? "" : share >= 1 ? "over" : share >= 0.8 ? "near" : "";
-  const text = name === "risk_score" // a score, not a fraction of anything
+  const text = !known(value) ? "not measured yet" : name === "risk_score" // a score, not a fraction of anything
     ? fixed(value, 2) + (limit ? " of " + fixed(limit, 2) : "") : percent(value) + (limit ? " of " + percent(limit, 0) : "");
   return h("div", { class: "meter" }, h("span", {}, label), h("span", { class: "quiet" }, text),
     svg("svg", { viewBox: "0 0 100 6", preserveAspectRatio: "none" },

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,17 @@ import numpy as np
 from dexml.dashboard.backend import Row
 from dexml.domain import Bars, to_datetime64
 
-__all__ = ["finite", "hold_curve", "instant", "model_row", "portfolio", "prediction", "thinned"]
+__all__ = [
+    "Page",
+    "finite",
+    "hold_curve",
+    "instant",
+    "model_row",
+    "page_of",
+    "portfolio",
+    "prediction",
+    "thinned",
+]
 
 MAX_POINTS = 480
 _POSITION = ("quantity", "weight", "stop", "take_profit", "entered_at", "entry_price")
@@ -50,6 +61,38 @@ def instant(value: datetime | str) -> datetime:
     """
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some of `n` rows, oldest first, and the cursor of the rows before them."""
+
+    rows: Sequence[Row]
+    n: int
+    older: int | None
+
+
+def page_of(rows: Sequence[Row], limit: int, cursor: int | None = None) -> Page:
+    """Return the `limit` rows before a cursor; without one, the newest.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        All there are, oldest first; more may be added at the end, so a row keeps its place.
+    cursor : int, optional
+        The `older` of another page.
+
+    Examples
+    --------
+    >>> page = page_of([{"n": 1}, {"n": 2}, {"n": 3}], limit=2)
+    >>> page.rows, page.older
+    ([{'n': 2}, {'n': 3}], 1)
+    >>> page_of([{"n": 1}, {"n": 2}, {"n": 3}, {"n": 4}], limit=2, cursor=page.older).rows
+    [{'n': 1}]
+    """
+    end = len(rows) if cursor is None else min(cursor, len(rows))
+    first = max(0, end - limit)
+    return Page(rows=rows[first:end], n=len(rows), older=first or None)
 
 
 def prediction(latest: Row, risk: Row, decisions: Sequence[Row], now: datetime) -> dict[str, Any]:

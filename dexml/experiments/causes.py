@@ -23,7 +23,7 @@ Kind = Literal[
     "decision",
 ]
 _DATA = ("dexml/data/", "dexml/domain/", "dexml/clock.py")
-_FORECASTS = ("dexml/models/", "dexml/ensemble.py")
+_FORECASTS = ("dexml/models/", "dexml/ensemble/")
 # the code that makes each kind of thing, and the code below it
 _NEAR: dict[Kind, tuple[str, ...]] = {
     "stored": ("dexml/data/storage/", "dexml/experiments/origin.py"),
@@ -32,7 +32,7 @@ _NEAR: dict[Kind, tuple[str, ...]] = {
     "features": ("dexml/features/",),
     "forecast": _FORECASTS,
     "signal": _FORECASTS,
-    "prices": ("dexml/cycle.py", "dexml/events.py", "dexml/records.py"),
+    "prices": ("dexml/cycle.py", "dexml/events.py", "dexml/commands.py", "dexml/records.py"),
     "health": ("dexml/data/health.py", "dexml/data/quality.py"),
     "decision": ("dexml/",),
 }

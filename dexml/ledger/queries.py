@@ -174,8 +174,11 @@ class Queries:
         return self._newest(tables.decisions, run, limit)
 
     def alerts(self, run: str, limit: int | None = None) -> list[dict[str, Any]]:
-        """Return the alerts (the newest `limit` of them)."""
-        return self._newest(tables.alerts, run, limit)
+        """Return the alerts (the newest `limit` of them), whoever wrote them, by their time."""
+        told = tables.alerts.c
+        query = _own(tables.alerts).where(told.run == run)
+        query = query.order_by(told.at.desc(), told.stream, told.seq.desc()).limit(limit)
+        return self._rows(query)[::-1]
 
     def trades(self, run: str, limit: int | None = None) -> list[dict[str, Any]]:
         """Return the fills with their price (decimal text, quote per base) and reason."""
@@ -188,12 +191,21 @@ class Queries:
             row["reason"] = reason_of[row["intent_id"]]
         return rows
 
-    def models(self) -> list[dict[str, Any]]:
-        """Return the model versions: digest, target, manifest (JSON text), newest status."""
+    def models(self, run: str | None = None) -> list[dict[str, Any]]:
+        """Return the model versions: digest, target, manifest (JSON text), newest status.
+
+        Parameters
+        ----------
+        run : str, optional
+            Only what was registered for this run, as it was then, with the status of now.
+        """
         known = tables.models.c
         query = select(known.model.label("digest"), known.target, known.manifest, known.status)
         rows = self._rows(query.order_by(known.seq))
-        return list({(row["digest"], row["target"]): row for row in rows}.values())
+        status = {(row["digest"], row["target"]): row["status"] for row in rows}
+        of_run = [row for row in rows if run in (None, json.loads(row["manifest"]).get("run"))]
+        newest = {(row["digest"], row["target"]): row for row in of_run}
+        return [{**row, "status": status[key]} for key, row in newest.items()]
 
     def models_used(self) -> set[str]:
         """Return the digests of the models that made a forecast of any run."""

@@ -20,6 +20,9 @@ from dexml.ledger.rows import Row, canonical
 __all__ = ["Registers"]
 
 
+_NOTHING_SAID = "{}"
+
+
 class Registers:
     """The part of the writing half that needs no epoch of its own."""
 
@@ -61,12 +64,19 @@ class Registers:
         self._register(tables.requests, {**row, "wanted": wanted, "at": at, "by": by}, by)
 
     def add_model(self, digest: str, target: str, manifest: str, status: str) -> None:
-        """Record a model version, or give a known one another status."""
+        """Record a model version, or give a known one another manifest or status.
+
+        Parameters
+        ----------
+        manifest : str
+            JSON text; "{}" leaves what stands. What it says of a run is kept beside what earlier
+            ones say of others.
+        """
         row = {"model": digest, "target": target, "manifest": manifest, "status": status}
         with self._database.writing() as connection:
             appender = take_over(connection, tables.models.name, "registry of models")
             kept = _newest(connection, tables.models, model=digest, target=target)
-            if kept is not None:
+            if kept is not None and manifest == _NOTHING_SAID:
                 row["manifest"] = kept["manifest"]
             appender.append(tables.models, row)
             appender.flush()

@@ -158,6 +158,31 @@ class Writer(Registers):
         with self._appending(stream, epoch) as appender:
             return _add_once(appender, tables.outcomes, run, rows)
 
+    def turn_alert(self, stream: str, epoch: int, run: str, alert: Row, *, ends: bool) -> bool:
+        """Record that something begins, unless it stands, or that it ends, if it stands.
+
+        Parameters
+        ----------
+        alert : mapping
+            Fields of `dexml.events.Alert`. What stands is told by the newest of the same subject
+            and writer: anything but "info", which is what ends it.
+
+        Returns
+        -------
+        bool
+            False if nothing was written.
+        """
+        told = tables.alerts.c
+        query = select(told.severity).where(
+            told.stream == stream, told.run == run, told.subject == alert["subject"]
+        )
+        with self._appending(stream, epoch) as appender:
+            newest = appender.connection.execute(query.order_by(told.seq.desc()).limit(1)).scalar()
+            if (newest not in (None, "info")) is not ends:
+                return False
+            appender.append(tables.alerts, {**alert, "run": run})
+        return True
+
     @contextmanager
     def _appending(self, stream: str, epoch: int) -> Iterator[Appender]:
         with self._database.writing() as connection:

@@ -40,6 +40,8 @@ class Vitals:
         Realised over modelled slippage of the latest fills.
     restarts : int
         Of any owner within ten minutes.
+    ledger_away_s : float
+        How long the ledger was away, in seconds, since a person last resumed.
     """
 
     daily_loss: float = 0.0
@@ -53,6 +55,7 @@ class Vitals:
     gas_price_ratio: float = 0.0
     slippage_ratio: float = 0.0
     restarts: float = 0
+    ledger_away_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,7 @@ class TripLimits:
     gas_price_ratio: float = 1.0
     slippage_ratio: float = 2.0
     restarts: float = 5
+    ledger_away_s: float = 60.0
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

@@ -11,6 +11,7 @@ from actors.forecast import Forecasts
 from actors.monitor import MonitorActor
 from actors.risk import RiskActor
 from actors.supervisor import Member, Supervisor
+from actors.watching import Watch
 from dexml.costs import CostConfig
 from dexml.data.sources.context import ContextReport
 from dexml.domain import Signal
@@ -85,12 +86,12 @@ class Monitor(Part):
 class Rig:
     """A loop over plain objects and a clock that a test moves."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, watch: Watch | None = None) -> None:
         self.ledger = Ledger.open(url)
         self.seconds = 0.0
         self.row = FIRST
         self.said: list[tuple[str, str]] = []
-        self.supervisor = Supervisor(RUN, self.ledger, self.send, self.now)
+        self.supervisor = Supervisor(RUN, self.ledger, self.send, self.now, watch)
         self.parts: dict[str, Part] = {
             "feed:one": Part(None),
             "context": Part(ContextReport(n_news=0, n_macro=0, failed={})),

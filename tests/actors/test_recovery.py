@@ -15,6 +15,7 @@ import actors.risk
 from actors.execution import ExecutionActor
 from actors.feed import ContextActor, FeedActor
 from actors.forecast import ForecastActor
+from actors.live_host import LiveHost
 from actors.monitor import MonitorActor
 from actors.risk import RiskActor
 from actors.supervisor import Member, Supervisor
@@ -89,10 +90,8 @@ class Plain:
         return answer
 
     def live(self, rows: range, prices: Callable[[int], dict[str, float]] = opens) -> None:
-        from actors.supervisor import _LiveHost
-
         for row in rows:
-            run_bar(_LiveHost(self.supervisor), SETS[row], signals(SETS[row]), prices(row))
+            run_bar(LiveHost(self.supervisor.ask), SETS[row], signals(SETS[row]), prices(row))
 
     def commands(self) -> list[str]:
         return [text for row in self.ledger.events(RUN) for text in row.commands]

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from dexml.describe import describe
 from dexml.domain import Bar, Fill, Intent, Mode, Side
 from dexml.events import (
     Alert,
@@ -15,6 +16,7 @@ from dexml.events import (
     Command,
     Event,
     Filled,
+    LedgerReturned,
     ModeRequested,
     OrderFailed,
     PricesSeen,
@@ -134,6 +136,21 @@ def test_the_world_trips_the_mode_and_no_person_resumes_against_it(
     assert resumed.mode is Mode.ACTIVE
 
 
+@pytest.mark.parametrize(("away_s", "mode"), [(60.0, Mode.ACTIVE), (61.0, Mode.REDUCING)])
+def test_a_ledger_that_was_away_for_more_than_a_minute_leaves_the_rest_to_a_person(
+    away_s: float, mode: Mode
+) -> None:
+    at = MIDNIGHT + timedelta(minutes=5)
+    state, commands = step(holding(), LedgerReturned(at=at, away_s=away_s))
+    assert state.mode is mode
+    stood, back = (one for one in commands[:2] if isinstance(one, Alert))
+    assert (stood.at, back.at) == (at - timedelta(seconds=away_s), at)
+    assert f"became {mode}: the ledger was away from 2024-01-02 00:0" in back.text
+    assert alerts(commands[2:]) == ([] if mode is Mode.ACTIVE else ["ledger_away_s"])
+    state, _ = heard(state, resume(at + HOUR), VitalsSeen(at=at + HOUR))
+    assert state.mode is Mode.ACTIVE
+
+
 def order(number: int, side: Side, amount: int, at: datetime) -> Intent:
     return Intent(
         intent_id=f"i{number}",
@@ -219,3 +236,10 @@ def test_each_vital_of_the_kernel_is_in_its_unit() -> None:
     vitals = measured(state, MIDNIGHT + HOUR, state.equity)
     assert vitals.daily_loss == vitals.drawdown == pytest.approx(0.03)
     assert (vitals.unknown_age_s, vitals.reject_share, vitals.slippage_ratio) == (0.0, 0.0, 0.0)
+
+
+def test_a_tail_of_what_is_held_that_nobody_could_measure_is_unknown_and_not_everything() -> None:
+    shown = describe(holding())  # no return was heard yet
+    assert shown["value_at_risk"] is None
+    assert shown["parts"]["value_at_risk"] == 1.0
+    assert shown["risk_score"] >= 0.7

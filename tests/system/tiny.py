@@ -109,7 +109,7 @@ def loop(home: Path, run: str, model: str, crew_class: type[Crew] = Crew) -> Ite
         urls = {name: servers.urls[name] for name in ("binance", "news", "macro")}
         place = Place(home=home, run=run)
         place.folder.mkdir(parents=True)
-        crew = crew_class(place, NAMES, urls, ("vix",))
+        crew = crew_class(place, NAMES, urls, ("vix",), clock)
         try:
             begin(crew, model)
             yield Loop(crew=crew, clock=clock, run=run)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,3 +166,8 @@ def test_scores_are_those_of_models_that_were_registered_for_the_run(
         found = recorded_result(ledger, RUN, book)
         assert found["targets"] == {"direction": {"accuracy": 0.6}}
         assert found["ensemble"] == {"accuracy": 0.6}
+        again = '{"run": "later", "scores": {"accuracy": 0.7}}'  # the same models, judged anew
+        ledger.add_model("d1", "direction", again, "champion")
+        assert recorded_result(ledger, RUN, book)["targets"] == {"direction": {"accuracy": 0.6}}
+        (later,) = ledger.models("later")
+        assert json.loads(later["manifest"])["scores"] == {"accuracy": 0.7}

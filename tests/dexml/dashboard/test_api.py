@@ -121,7 +121,31 @@ def test_trades_come_as_csv_too() -> None:
     assert response.headers["content-type"].startswith("text/csv")
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=x", "format=xml"])
+def test_pages_of_trades_lead_back_to_the_first_and_new_fills_move_none() -> None:
+    rows = book.trade_rows()
+    page, seen = get("/v1/trades?limit=4").json(), list[str]()
+    assert (page["n"], page["next"]) == (6, 2)
+    seen = [row["intent_id"] for row in page["trades"]]
+    older = get(f"/v1/trades?limit=4&cursor={page['next']}")
+    assert (older.json()["next"], "link" in older.headers) == (None, False)
+    seen = [row["intent_id"] for row in older.json()["trades"]] + seen
+    assert seen == [row["intent_id"] for row in rows]
+    grown = views.page_of([*rows, {"intent_id": "i6"}], 4, page["next"])
+    assert list(grown.rows) == older.json()["trades"]
+    assert get("/v1/trades?limit=4&cursor=99").json()["trades"] == page["trades"]
+
+
+def test_a_page_of_csv_names_the_address_of_the_one_before() -> None:
+    address, n_pages = "/v1/trades?format=csv&limit=2", 0
+    rows: list[str] = []
+    while address:
+        answered = get(address)
+        rows = [row["intent_id"] for row in csv.DictReader(io.StringIO(answered.text))] + rows
+        address, n_pages = answered.links.get("next", {}).get("url", ""), n_pages + 1
+    assert (n_pages, rows) == (3, [f"i{k}" for k in range(6)])
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=x", "format=xml", "cursor=-1", "limit=5001"])
 def test_a_bad_query_is_a_422_problem(query: str) -> None:
     response = get(f"/v1/trades?{query}")
     assert response.status_code == 422

@@ -12,9 +12,11 @@ from urllib.parse import unquote
 
 import pytest
 
+from dexml.book.trades import trades_csv
 from dexml.book.view import book_view as view_of
 from dexml.dashboard.page import page
 from tests.dexml.dashboard.test_api import get
+from tests.planted_book import BookLedger, trade_rows
 from tests.planted_track import planted_state, planted_track
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -40,6 +42,12 @@ setTimeout(() => {
 }, 1000);
 </script>"""
 # a window of this browser is at least 500 px wide; a frame can be as narrow as a phone
+SAVING = """</script><script>
+window.fetch = async (url) => ({ ok: true, text: async () => pages[url][0],
+  headers: { get: (name) => name === "Link" ? pages[url][1] : null } });
+allTrades().then((parts) => new Blob(parts).text()).then((text) =>
+  parent.postMessage("MEASURED" + encodeURIComponent(JSON.stringify(text)) + "END", "*"));
+</script>"""
 FRAME = """<body><iframe src="page.html" width="%d" height="900" frameborder="0"></iframe><script>
 window.onmessage = (event) => document.body.append(event.data);
 </script>"""
@@ -53,26 +61,34 @@ def _with_a_browser() -> None:
 
 
 def opened(
-    folder: Path, width: int, told: dict[str, Any] | None = None, **changes: Any
+    folder: Path,
+    width: int,
+    told: dict[str, Any] | None = None,
+    risk: dict[str, Any] | None = None,
+    **changes: Any,
 ) -> dict[str, Any]:
     answers = {part: get(f"/v1/{part}").json() for part in PARTS}
     answers["book"] = answers["book"] if told is None else told
     answers["portfolio"] |= changes
+    answers["risk"] |= risk or {}
     before, after = page().html.split("<script>")
     script, end = after.split("</script>")
     answered = json.dumps(answers).replace("<", "\\u003c")
     html = before + ANSWERING % answered + script + MEASURING + end
+    return measured(shown(folder, html, width))
+
+
+def shown(folder: Path, html: str, width: int) -> str:
     (folder / "page.html").write_text(html, "utf-8")
     (folder / "frame.html").write_text(FRAME % width, "utf-8")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000"]
     command = [str(BROWSER), *flags, "--window-size=1400,1000", f"--user-data-dir={folder}/me"]
     command += ["--dump-dom", (folder / "frame.html").as_uri()]
-    dom = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
-    return measured(dom)
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
 
 
-def measured(dom: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(unquote(dom.rpartition("MEASURED")[2].partition("END")[0]))
+def measured(dom: str) -> Any:
+    found: Any = json.loads(unquote(dom.rpartition("MEASURED")[2].partition("END")[0]))
     return found
 
 
@@ -137,3 +153,28 @@ def test_text_of_the_journal_never_becomes_markup(tmp_path: Path) -> None:
     seen = opened(tmp_path, 1280, told=view)
     assert seen["images"] == 0
     assert seen["names"][0] == bad
+
+
+def test_a_tail_that_nobody_could_measure_yet_is_not_shown_as_a_loss_of_everything(
+    tmp_path: Path,
+) -> None:
+    text = opened(tmp_path, 1280, risk={"value_at_risk": None})["text"]
+    assert "VaR, 1 day 95%\nnot measured yet" in text
+    assert "100.0% of" not in text
+
+
+def test_the_button_saves_every_trade_however_many_pages_they_take(tmp_path: Path) -> None:
+    rows = [row | {"intent_id": f"i{k}"} for k in range(12_001) for row in trade_rows()[:1]]
+    pages, address = {}, "/v1/trades?format=csv&limit=5000"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(BookLedger, "trades", lambda _self, _run: rows)
+        while address:
+            answer = get(address)
+            pages[address] = (answer.text, answer.headers.get("link"))
+            address = answer.links.get("next", {}).get("url", "")
+    before, after = page().html.split("<script>")
+    script, end = after.split("</script>")
+    told = f"<script>const pages = {json.dumps(pages)};</script><script>"
+    saved = measured(shown(tmp_path, before + told + script + SAVING + end, 1280))
+    assert len(pages) == 3
+    assert saved == trades_csv(rows)

@@ -247,7 +247,7 @@ def test_a_changed_line_of_a_feature_is_named(recorded: Path, tmp_path: Path) ->
 
 
 def test_a_changed_line_of_the_ensemble_is_named(recorded: Path, tmp_path: Path) -> None:
-    file, line = "dexml/ensemble.py", "total = np.full(len(members), self.intercept)"
+    file, line = "dexml/ensemble/stacking.py", "total = np.full(len(members), self.intercept)"
     said = replayed(recorded, edited_code(tmp_path, file, line, f"{line} + 1e-12"))
     assert said.code == 1
     assert said.kinds() == {"forecast", "signal"}

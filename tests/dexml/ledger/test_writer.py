@@ -160,6 +160,18 @@ def test_a_model_changes_its_status_and_nothing_else(ledger: Ledger) -> None:
     assert ledger.models() == [expected]
 
 
+def test_a_model_that_a_second_run_judges_keeps_what_the_first_one_said(ledger: Ledger) -> None:
+    ledger.add_model("d1", "direction", '{"run": "a"}', "challenger")
+    ledger.add_model("d1", "direction", '{"run": "b"}', "champion")
+    ledger.add_model("d1", "direction", "{}", "retired")
+    (newest,) = ledger.models()
+    assert (newest["manifest"], newest["status"]) == ('{"run": "b"}', "retired")
+    for run in ("a", "b"):
+        (mine,) = ledger.models(run)
+        assert (mine["manifest"], mine["status"]) == (f'{{"run": "{run}"}}', "retired")
+    assert ledger.models("c") == []
+
+
 def test_a_token_is_found_until_it_is_revoked(ledger: Ledger) -> None:
     ledger.add_token("t1", "ab" * 32, ["read", "trade"], datetime(2025, 1, 1, tzinfo=UTC))
     token = ledger.token("t1") or {}
