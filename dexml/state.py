@@ -66,6 +66,13 @@ class KernelConfig:
                 self.limits.slippage,
                 "Otherwise no order would ever pass.",
             )
+        if self.costs.latency_s >= self.timeframe.seconds:
+            raise ConfigError(
+                "costs.latency_s",
+                f"must be below the {self.timeframe.seconds} s of a bar",
+                self.costs.latency_s,
+                "Orders meet the market before the next bar is decided on.",
+            )
 
     @property
     def bars_per_day(self) -> float:

@@ -115,6 +115,12 @@ def test_a_wrong_value_of_a_component_is_named_with_its_file(
         load_settings(_file(tmp_path, text), {})
 
 
+def test_an_order_that_would_outlive_its_bar_is_refused(tmp_path: Path) -> None:
+    path = _file(tmp_path, "[costs]\nlatency_s = 3600")
+    with pytest.raises(ConfigError, match="costs.latency_s must be below the 3600 s of a bar"):
+        load_settings(path, {}).kernel()
+
+
 def test_a_policy_that_nobody_registered_is_refused() -> None:
     settings = load_settings(None, {"DEXML_POLICY__NAME": "mine"})
     with pytest.raises(ConfigError, match=r"policy\.name must be one of net_edge, was mine"):
