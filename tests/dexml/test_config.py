@@ -117,7 +117,7 @@ def test_a_wrong_value_of_a_component_is_named_with_its_file(
 
 def test_an_order_that_would_outlive_its_bar_is_refused(tmp_path: Path) -> None:
     path = _file(tmp_path, "[costs]\nlatency_s = 3600")
-    with pytest.raises(ConfigError, match="costs.latency_s must be below the 3600 s of a bar"):
+    with pytest.raises(ConfigError, match=r"costs\.latency_s must be below the 3600 s"):
         load_settings(path, {}).kernel()
 
 
