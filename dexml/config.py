@@ -177,7 +177,7 @@ def inside(values: Any, keys: list[str]) -> Any:
 
 def variable_of(keys: list[str]) -> str:
     """Return the name of the variable that gives a setting."""
-    return PREFIX + "__".join(keys[:2]).upper()
+    return PREFIX + "__".join(keys).upper()
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from dexml.domain import Timeframe
+from dexml.models.sequence.config import SequenceConfig
 
 __all__ = ["DataSettings", "ModelSettings", "ServeSettings"]
 
@@ -38,6 +39,9 @@ class ModelSettings(_Section):
         default="fast", description="How much work a fit may be."
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of everything random.")
+    sequence: SequenceConfig = Field(
+        default_factory=SequenceConfig, description="The CNN-LSTM; see docs/hyperparameters.md."
+    )
 
 
 class ServeSettings(_Section):

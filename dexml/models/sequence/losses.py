@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dexml.ensemble import expit
 from dexml.errors import ModelError
 from dexml.models.sequence.config import ClassBalancingConfig
 
@@ -98,6 +99,8 @@ def focal_loss(logits: Tensor, y: Tensor, weights: Tensor, gamma: float) -> Tens
 def posterior(logits: ArrayLike, gamma: float, weights: Weights) -> Floats:
     """Return the probability of label 1 that makes a network say `logits` under the loss.
 
+    It is kept 1e-6 away from 0 and 1.
+
     Parameters
     ----------
     logits : array-like, shape (n,)
@@ -122,10 +125,10 @@ def posterior(logits: ArrayLike, gamma: float, weights: Weights) -> Floats:
     >>> posterior([0.0, 2.0], gamma=0.0, weights=(1.0, 1.0)).round(4).tolist()
     [0.5, 0.8808]
     """
-    # Beyond, the share of a class is below e^-30 whatever the loss.
+    # Beyond, the probability is within 1e-6 of 0 or 1 whatever the loss, and powers overflow.
     x = np.clip(np.asarray(logits, dtype=np.float64), -30.0, 30.0)
     odds = _log_slope(-x, gamma) - _log_slope(x, gamma) + np.log(weights[0]) - np.log(weights[1])
-    return np.asarray(1.0 / (1.0 + np.exp(-odds)))
+    return expit(odds)
 
 
 def _log_slope(x: Floats, gamma: float) -> Floats:
