@@ -33,7 +33,7 @@ def config_show(as_json: AsJson = False, home: Home = None) -> None:
         found = in_force(config_file(home), os.environ, home)
         width = max(len(one.name) for one in found)
         for one in found:
-            value = ", ".join(one.value) if isinstance(one.value, list) else one.value
+            value = ", ".join(map(str, one.value)) if isinstance(one.value, list) else one.value
             shown.console.print(
                 f"{one.name:<{width}}  {value}  [dim]({one.source})[/dim]", soft_wrap=True
             )
