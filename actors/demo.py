@@ -38,6 +38,7 @@ from dexml.experiments.sources import bar_sets, plant_market, recorded_bars
 from dexml.experiments.training import split_in_time
 from dexml.features.audit import audit
 from dexml.features.panel import build_panel
+from dexml.models.sequence.config import SequenceConfig
 from dexml.simulation.exchanges import ExchangeServers
 from dexml.state import KernelConfig
 from dexml.system import initial_state, warm_up
@@ -65,6 +66,8 @@ class DemoOptions:
         SQLAlchemy URL; "": SQLite in the home.
     kernel : KernelConfig
         Everything that can change a decision.
+    sequence : SequenceConfig or None
+        The CNN-LSTM, a member where it is enabled.
     """
 
     home: Path
@@ -80,6 +83,7 @@ class DemoOptions:
     exchanges: tuple[str, ...] = tuple(VENUES)
     ledger_url: str = ""
     kernel: KernelConfig = field(default_factory=KernelConfig)
+    sequence: SequenceConfig | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -145,7 +149,7 @@ def _run(
         step.say(f"{report.checked} checked, 0 leaks")
     split = split_in_time(build_panel(known))
     with stages.stage("training", total=6) as step:
-        trained = train(crew, step, split, labels(known.bars), options.seed)
+        trained = train(crew, step, split, labels(known.bars), options.seed, options.sequence)
     evidence = Evidence(
         crew=crew,
         trained=trained,
@@ -153,6 +157,7 @@ def _run(
         truth=source.truth,
         seed=options.seed,
         kernel=options.kernel,
+        sequence=options.sequence,
     )
     with stages.stage("out-of-sample scores"):
         result = score(evidence)

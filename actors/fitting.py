@@ -15,13 +15,15 @@ from actors.stages import Step
 from actors.trainer import FitStatus
 from dexml.domain import Target
 from dexml.errors import ModelError
-from dexml.experiments.specifications import DIRECTIONAL, JOINT, specifications
+from dexml.experiments.specifications import VOTERS, specifications
 from dexml.experiments.training import TimeSplit
 from dexml.models.base import Forecaster
-from dexml.models.fits import FitLimits, FitRequest, write_rows
+from dexml.models.fits import FitRequest, limits_of, write_rows
+from dexml.models.loading import load_forecaster
 from dexml.models.registry import Registry
+from dexml.models.sequence.config import SequenceConfig
 from dexml.models.suite import Suite, fit_stacker, member_oof
-from dexml.models.tabular import FitSpec, TabularForecaster
+from dexml.models.tabular import FitSpec
 
 __all__ = ["Trained", "train"]
 
@@ -47,9 +49,16 @@ class Trained:
     digests: dict[str, str]
 
 
-def train(crew: Crew, step: Step, split: TimeSplit, labels: pd.DataFrame, seed: int) -> Trained:
+def train(
+    crew: Crew,
+    step: Step,
+    split: TimeSplit,
+    labels: pd.DataFrame,
+    seed: int,
+    sequence: SequenceConfig | None = None,
+) -> Trained:
     """Fit every member that has inputs, stack them on out-of-fold forecasts, publish the suite."""
-    specs = specifications(tuple(split.train.columns), seed)
+    specs = specifications(tuple(split.train.columns), seed, sequence=sequence)
     crew.start_trainers(tuple(specs))
     for name, spec in specs.items():
         label = labels[spec.target].reindex(split.train.index)
@@ -64,7 +73,7 @@ def _submit(
     path = crew.place.folder / "training" / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     request = FitRequest(rows=str(write_rows(rows, label, path)), spec=spec)
-    crew.supervisor.ask(f"trainer:{name}", "submit", crew.place.run, request, FitLimits(), 1)
+    crew.supervisor.ask(f"trainer:{name}", "submit", crew.place.run, request, limits_of(spec), 1)
 
 
 def _wait(crew: Crew, step: Step, names: tuple[str, ...]) -> dict[str, FitStatus]:
@@ -87,9 +96,9 @@ def _publish(
     registry = Registry(crew.place.home / "models")
     digests = {name: str(status.digest) for name, status in done.items()}
     folders = {name: registry.open(digest)[0] for name, digest in digests.items()}
-    stacker, _ = fit_stacker(member_oof(folders), direction, spec, (*DIRECTIONAL, JOINT))
+    stacker, _ = fit_stacker(member_oof(folders), direction, spec, VOTERS)
     members: dict[str, Forecaster | None] = {str(target): None for target in Target}
-    members |= {name: TabularForecaster.load(folder) for name, folder in folders.items()}
+    members |= {name: load_forecaster(folder) for name, folder in folders.items()}
     made = Suite(members=members, stacker=stacker)
     with TemporaryDirectory(prefix="dexml-suite-") as scratch:
         digest = registry.publish(made.save(Path(scratch, "suite")), {"members": digests})

@@ -116,6 +116,7 @@ def demo(
             exchanges=settings.data.exchanges,
             ledger_url=settings.ledger_url,
             kernel=settings.kernel(),
+            sequence=settings.models.sequence,
         )
         shown.result = run_demo(options, shown.console)
 

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from dexml.domain import Signal
 from dexml.ensemble import Stacker
 from dexml.errors import ModelError
-from dexml.models.base import Forecaster
+from dexml.models.base import Forecaster, lookback_of, predict_among
+from dexml.models.loading import Filed, load_forecaster
 from dexml.models.registry import Registry
-from dexml.models.tabular import FitSpec, TabularForecaster, cross_fit, read_oof
+from dexml.models.tabular import FitSpec, cross_fit, read_oof
 from dexml.validation.splits import bar_step, block_splits
 
 __all__ = ["ENSEMBLE", "Suite", "fit_stacker", "member_oof", "signal_of"]
@@ -48,8 +49,16 @@ class Suite:
     stacker: Stacker
     digest: str = ""
 
-    def forecast(self, panel: pd.DataFrame) -> pd.DataFrame:
+    def forecast(self, panel: pd.DataFrame, past: pd.DataFrame | None = None) -> pd.DataFrame:
         """Forecast every row.
+
+        Parameters
+        ----------
+        panel : DataFrame
+            Rows to forecast.
+        past : DataFrame, optional
+            Rows of the same panel among which those are and, for members that look back, the
+            `lookback` - 1 closes before them. Without it they have the rows of `panel` only.
 
         Returns
         -------
@@ -57,9 +66,15 @@ class Suite:
             Index of `panel`; a column for each target and "ensemble". NaN where a member is
             degraded or failed; the ensemble goes on with the others and is NaN without any.
         """
-        said = {name: _forecast(member, panel) for name, member in sorted(self.members.items())}
+        members = sorted(self.members.items())
+        said = {name: _forecast(member, panel, past) for name, member in members}
         frame = pd.DataFrame(said, index=panel.index)
         return frame.assign(**{ENSEMBLE: self.stacker.predict(frame)})
+
+    @property
+    def lookback(self) -> int:
+        """Return how many closes the members need to forecast one."""
+        return max((lookback_of(one) for one in self.members.values() if one), default=1)
 
     @property
     def degraded(self) -> tuple[str, ...]:
@@ -70,7 +85,7 @@ class Suite:
         """Write the suite and a copy of each member's files to a new folder."""
         folder.mkdir(parents=True)
         for name, member in self.members.items():
-            if isinstance(member, TabularForecaster):
+            if isinstance(member, Filed):
                 shutil.copytree(member.folder, folder / name, ignore=_no_manifest)
             elif member is not None:
                 kind = type(member).__name__
@@ -96,7 +111,7 @@ class Suite:
             raise ModelError(f"model {digest[:12]}", "must be a suite", "another kind", "Publish.")
         values = json.loads((folder / FILE).read_text())
         members = {
-            name: TabularForecaster.load(folder / name) if present else None
+            name: load_forecaster(folder / name) if present else None
             for name, present in values["members"].items()
         }
         return cls(members=members, stacker=Stacker.from_dict(values["stacker"]), digest=digest)
@@ -152,12 +167,12 @@ def fit_stacker(
     return Stacker.fit(rows, labels, prior=equal), forecasts
 
 
-def _forecast(member: Forecaster | None, panel: pd.DataFrame) -> Floats:
+def _forecast(member: Forecaster | None, panel: pd.DataFrame, past: pd.DataFrame | None) -> Floats:
     silent = np.full(len(panel), np.nan)
     if member is None:
         return silent
     try:
-        return member.predict(panel)
+        return predict_among(member, panel, past)
     except ModelError:  # one member that fails degrades the ensemble, it does not stop it
         return silent
 
