@@ -123,7 +123,7 @@ def test_it_is_fitted_only_where_it_is_enabled_and_the_direction_has_inputs() ->
 
 @pytest.mark.slow
 def test_a_fold_judges_it_beside_the_others_and_the_ensemble_hears_it(tmp_path: Path) -> None:
-    market = plant_market(("BTC/USDT", "ETH/USDT"), n_bars=1_000, seed=0, bayes_accuracy=0.8)
+    market = plant_market(("BTC/USDT", "ETH/USDT"), n_bars=1_200, seed=0, bayes_accuracy=0.8)
     panel = build_panel(market.history)
     price = panel[[name for name in panel if name.startswith(("return", "volume", "hour"))]]
     split = split_in_time(price)
