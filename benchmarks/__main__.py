@@ -15,6 +15,7 @@ import numpy as np
 from benchmarks.arrival import arrival
 from benchmarks.features import features
 from benchmarks.kernel import kernel
+from benchmarks.sequence import sequence
 from dexml.ledger import Ledger, StepRows
 
 REPEATS = 5
@@ -54,6 +55,7 @@ def main() -> None:
         "arrival": arrival(),
         "kernel": kernel(),
         "ledger": ledger(),
+        "sequence": sequence(rounds=3),
     }
     json.dump(result, sys.stdout, indent=1)
     sys.stdout.write("\n")

@@ -166,6 +166,10 @@ def quality(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
     yield {
         "rows": int(judged.sum()),
         "seconds": {"autogluon": one.seconds, MEMBER: other.seconds},
+        "out_of_fold_log_loss": {
+            "autogluon": one.scores["forecaster"]["log_loss"],
+            MEMBER: other.scores["forecaster"]["log_loss"],
+        },
         "weights": dict(zip(stacker.members, stacker.weights, strict=True)),
     }
 
