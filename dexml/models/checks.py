@@ -1,6 +1,7 @@
 """What every forecaster must stand: one suite of checks, for the built-in ones and for yours.
 
 >>> from dexml.models.rules import Reversal
+>>> from pathlib import Path
 >>> from tempfile import TemporaryDirectory
 >>> def fit(rows, y, seed, folder):
 ...     return Reversal().fit(rows, y)
@@ -137,7 +138,7 @@ def a_missing_column_is_named(bench: Bench) -> None:
 def another_process_says_the_same(bench: Bench) -> None:
     """Come back from its files, or from a pickle, in a fresh process with the same bits."""
     frame = bench.rows[0]
-    frame.to_parquet(bench.folder / "rows.parquet")
+    frame.to_pickle(bench.folder / "rows.pickle")
     _ = bench.said  # it is fitted, so its files are there
     if not bench.candidate.load:
         (bench.folder / "pickled").write_bytes(pickle.dumps(bench.forecaster))
@@ -167,7 +168,7 @@ if load:
     forecaster = getattr(import_module(module), name)(place)
 else:
     forecaster = pickle.loads(place.read_bytes())
-np.save(folder / "said.npy", forecaster.predict(pd.read_parquet(folder / "rows.parquet")))
+np.save(folder / "said.npy", forecaster.predict(pd.read_pickle(folder / "rows.pickle")))
 """
 
 
