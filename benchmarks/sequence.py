@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,8 +24,9 @@ from dexml.experiments.training import split_in_time
 from dexml.features.panel import build_panel, view
 from dexml.models.flat import TabularForecaster
 from dexml.models.profiles import FitSpec
+from dexml.models.sequence.bar import ProgressBar
 from dexml.models.sequence.config import SequenceConfig
-from dexml.models.sequence.fitting import Watch, fit_sequence
+from dexml.models.sequence.fitting import fit_sequence
 from dexml.models.sequence.forecaster import MEMBER, SequenceForecaster
 from dexml.models.sequence.network import CnnLstm, Dropout, build_network
 from dexml.models.sequence.training import Material, Progress, Schedule, train_network
@@ -121,18 +121,6 @@ def _changed(config: SequenceConfig, **values: object) -> SequenceConfig:
     return replace(config, trainer=replace(config.trainer, **values))
 
 
-class Bar(Watch):
-    """One line of standard error for each network."""
-
-    def begin(self, name: str) -> None:
-        self.name, self.said = name, time.perf_counter()
-
-    def report(self, progress: Progress) -> None:
-        if time.perf_counter() - self.said > 20 or progress.samples == progress.most:
-            self.said = time.perf_counter()
-            sys.stderr.write(f"{self.name} {progress.samples:,} / {progress.most:,}\n")
-
-
 def quality(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
     """Fit AutoGluon and the CNN-LSTM on one planted market and judge both by the true chances."""
     market = plant_market(
@@ -152,7 +140,8 @@ def quality(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
     with tempfile.TemporaryDirectory() as scratch:
         tabular, network = Path(scratch, "tabular"), Path(scratch, "network")
         one = fit_tabular(split.train[list(spec.columns)], y, spec, tabular)
-        other = fit_sequence(split.train, y, replace(spec, sequence=config), network, watch=Bar())
+        with ProgressBar() as bar:
+            other = fit_sequence(split.train, y, replace(spec, sequence=config), network, watch=bar)
         said = {
             "autogluon": TabularForecaster.load(tabular).predict(split.test),
             MEMBER: SequenceForecaster.load(network).predict(split.test),

@@ -90,6 +90,7 @@ def limits_of(spec: FitSpec) -> FitLimits:
 
     Examples
     --------
+    >>> from dexml.models.sequence.config import SequenceConfig
     >>> spec = FitSpec(target="direction", columns=("return_1",), sequence=SequenceConfig())
     >>> limits_of(spec).wall_s
     10000.0

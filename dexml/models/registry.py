@@ -18,7 +18,15 @@ from dexml.errors import ModelError
 __all__ = ["Registry", "file_digest", "library_versions"]
 
 MANIFEST = "manifest.json"
-_LIBRARIES = ("autogluon.tabular", "catboost", "lightgbm", "numpy", "pandas", "scikit-learn")
+_LIBRARIES = (
+    "autogluon.tabular",
+    "catboost",
+    "lightgbm",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "torch",
+)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
