@@ -148,7 +148,8 @@ def _run(
         report.raise_if_leaking()
         step.say(f"{report.checked} checked, 0 leaks")
     split = split_in_time(build_panel(known))
-    with stages.stage("training", total=6) as step:
+    extra = options.sequence is not None and options.sequence.enabled
+    with stages.stage("training", total=6 + extra) as step:
         trained = train(crew, step, split, labels(known.bars), options.seed, options.sequence)
     evidence = Evidence(
         crew=crew,

@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 from dexml.config import load_settings
 from dexml.errors import UsageError
 from dexml.models.sequence.advice import Finding, validate_config
-from dexml.models.sequence.config import SAMPLES_SEEN, SECTIONS, settings_of
+from dexml.models.sequence.config import SAMPLES_SEEN, SECTIONS, SequenceConfig, settings_of
 from dexml.models.sequence.migration import Change, Migration, migrate_config, read_values
 
 __all__ = ["Understood", "hyperparameters_page", "migrated", "understood"]
@@ -52,8 +52,11 @@ def understood(path: Path | None, env: Mapping[str, str]) -> Understood:
         If a setting is unknown or a value breaks its rule.
     """
     if path is None or path.suffix == ".toml":
-        settings = load_settings(path, env)
-        findings = validate_config(settings.models.sequence, settings.models.profile)
+        models = load_settings(path, env).models
+        findings = validate_config(models.sequence, models.profile)
+        if not models.sequence.enabled:  # nobody asks about defaults of what is off
+            usual = validate_config(SequenceConfig(), models.profile)
+            findings = [one for one in findings if one not in usual]
         return Understood(file=str(path), layout="dexml.toml", findings=tuple(findings))
     made = migrated(path)
     return Understood(

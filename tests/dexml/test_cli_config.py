@@ -59,8 +59,10 @@ def test_without_a_file_what_is_in_force_is_judged(dexml: Dexml) -> None:
     env = {"DEXML_MODELS__SEQUENCE__MODEL__DROPOUT": "0.05", "DEXML_MODELS__PROFILE": "best"}
     said = dexml("config", "validate", "--json", **env)
     assert [one["setting"] for one in said.last_line()["findings"]] == ["model.dropout"]
-    sound = dexml("config", "validate", DEXML_MODELS__PROFILE="best")
+    sound = dexml("config", "validate")
     assert sound.out.strip() == "The configuration is valid. No advice."
+    asked = dexml("config", "validate", DEXML_MODELS__SEQUENCE__ENABLED="true")
+    assert asked.out.startswith("trainer.learning_rate = 5e-05: 130 steps of it cannot move")
 
 
 def test_what_is_invalid_is_refused_in_one_sentence(dexml: Dexml, empty: Path) -> None:

@@ -140,6 +140,13 @@ def test_other_ways_to_run_learn_the_same_thing(change: dict[str, str]) -> None:
     assert other.samples == plain.samples
 
 
+@pytest.mark.soak
+def test_a_compiled_network_learns_the_same_thing() -> None:
+    config = replace(CONFIG, trainer=replace(CONFIG.trainer, compile=True))
+    compiled, plain = (train_network(MATERIAL, one, Schedule(seed=3)) for one in (config, CONFIG))
+    assert min(compiled.history) == pytest.approx(min(plain.history), abs=0.03)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_cuda_that_is_not_there_is_refused() -> None:
     config = replace(CONFIG, trainer=replace(CONFIG.trainer, device="cuda"))
