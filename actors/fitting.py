@@ -14,14 +14,16 @@ from actors.trainer import FitStatus
 from dexml.clock import SystemClock
 from dexml.domain import Target
 from dexml.errors import ModelError
-from dexml.experiments.specifications import DIRECTIONAL, JOINT, specifications
+from dexml.experiments.specifications import VOTERS, specifications
 from dexml.experiments.training import TimeSplit
 from dexml.models.base import Forecaster
-from dexml.models.fits import FitLimits, FitRequest, write_rows
+from dexml.models.fits import FitRequest, limits_of, write_rows
+from dexml.models.loading import load_forecaster
 from dexml.models.local_signer import LocalSigner
-from dexml.models.suite import Suite, fit_stacker, member_oof
+from dexml.models.sequence.config import SequenceConfig
+from dexml.models.suite import Suite, fit_ensemble, member_oof
 from dexml.models.summaries import judged, suite_manifest
-from dexml.models.tabular import FitSpec, TabularForecaster, read_oof
+from dexml.models.tabular import FitSpec, read_oof
 
 __all__ = ["Trained", "train"]
 
@@ -47,9 +49,16 @@ class Trained:
     digests: dict[str, str]
 
 
-def train(crew: Crew, step: Step, split: TimeSplit, labels: pd.DataFrame, seed: int) -> Trained:
+def train(
+    crew: Crew,
+    step: Step,
+    split: TimeSplit,
+    labels: pd.DataFrame,
+    seed: int,
+    sequence: SequenceConfig | None = None,
+) -> Trained:
     """Fit every member that has inputs, stack them on out-of-fold forecasts, publish the suite."""
-    specs = specifications(tuple(split.train.columns), seed)
+    specs = specifications(tuple(split.train.columns), seed, sequence=sequence)
     crew.start_trainers(tuple(specs))
     for name, spec in specs.items():
         label = labels[spec.target].reindex(split.train.index)
@@ -64,7 +73,7 @@ def _submit(
     path = crew.place.folder / "training" / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     request = FitRequest(rows=str(write_rows(rows, label, path)), spec=spec)
-    crew.supervisor.ask(f"trainer:{name}", "submit", crew.place.run, request, FitLimits(), 1)
+    crew.supervisor.ask(f"trainer:{name}", "submit", crew.place.run, request, limits_of(spec), 1)
 
 
 def _wait(crew: Crew, step: Step, names: tuple[str, ...]) -> dict[str, FitStatus]:
@@ -90,14 +99,14 @@ def _publish(
         registry.sign(digest, signer, clock.now())
     opened = {name: registry.open(digest) for name, digest in digests.items()}
     folders = {name: folder for name, (folder, _) in opened.items()}
-    stacker, said = fit_stacker(member_oof(folders), direction, spec, (*DIRECTIONAL, JOINT))
+    ensemble, said = fit_ensemble(member_oof(folders), direction, spec, VOTERS)
     members: dict[str, Forecaster | None] = {str(target): None for target in Target}
-    members |= {name: TabularForecaster.load(folder) for name, folder in folders.items()}
+    members |= {name: load_forecaster(folder) for name, folder in folders.items()}
     base_rate = read_oof(folders[str(Target.DIRECTION)])["base_rate"].reindex(said.index)
     scores = judged(direction.reindex(said.index), said, base_rate)
     manifests = {name: manifest for name, (_, manifest) in opened.items()}
     manifest = suite_manifest(digests, manifests, scores)
-    digest = Suite(members=members, stacker=stacker).publish(registry, manifest)
+    digest = Suite(members=members, ensemble=ensemble).publish(registry, manifest)
     registry.sign(digest, signer, clock.now())
     return Trained(
         suite=Suite.load(registry, digest),

@@ -16,6 +16,7 @@ from dexml.domain import Bar, History, Signal, Timeframe, to_datetime64
 from dexml.errors import ActorNotReady, DataError
 from dexml.experiments.origin import feature_digests
 from dexml.features.current import CurrentPanel
+from dexml.features.panel import build_panel
 from dexml.ledger import Ledger
 from dexml.models.registry import Registry
 from dexml.models.suite import ENSEMBLE, Suite, signal_of
@@ -129,7 +130,9 @@ class ForecastActor:
 
     def _compute(self, epoch: int, history: History, closed_at: datetime) -> pd.DataFrame:
         rows = self._panel.rows(history, to_datetime64(closed_at))
-        table = self._suite.forecast(rows).droplevel("closed_at")
+        # What looks back is shown the whole panel again: a member whose past was revised sees it.
+        past = build_panel(history) if self._suite.lookback > 1 else None
+        table = self._suite.forecast(rows, past).droplevel("closed_at")
         inputs = _inputs(closed_at, rows)
         self._ledger.add_forecasts(STREAM, epoch, self._run, self._rows(closed_at, table), inputs)
         return table

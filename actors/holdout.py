@@ -21,6 +21,7 @@ from dexml.experiments.identity import code_digest, configuration_digest
 from dexml.experiments.sources import plant_market, recorded_market
 from dexml.experiments.specifications import specifications
 from dexml.experiments.training import TimeSplit, split_in_time
+from dexml.models.sequence.config import SequenceConfig
 from dexml.state import KernelConfig
 
 __all__ = ["HoldoutOptions", "run_holdout"]
@@ -47,6 +48,7 @@ class HoldoutOptions:
     seed: int = 0
     predictions_out: Path | None = None
     kernel: KernelConfig = field(default_factory=KernelConfig)
+    sequence: SequenceConfig | None = None
 
 
 def run_holdout(options: HoldoutOptions, console: Console) -> dict[str, Any]:
@@ -60,13 +62,17 @@ def run_holdout(options: HoldoutOptions, console: Console) -> dict[str, Any]:
         If a feature or a label knows the future; nothing is fitted then.
     """
     began = time.perf_counter()
-    spec = FoldSpec(targets=parse_targets(options.targets), seed=options.seed)
+    spec = FoldSpec(
+        targets=parse_targets(options.targets), seed=options.seed, sequence=options.sequence
+    )
     with ExitStack() as stack:
         folder = stack.enter_context(sandbox())
         stages = Stages(console, stack.enter_context(MemoryWatch()))
         material = prepare(lambda: _market(options), stages, options.seed, options.kernel.universe)
         split = split_in_time(material.panel)
-        n_fits = len(specifications(tuple(split.train.columns), spec.seed, spec.targets))
+        n_fits = len(
+            specifications(tuple(split.train.columns), spec.seed, spec.targets, spec.sequence)
+        )
         console.print(f"{n_fits} fits of {len(split.train):,} rows.")
         with stages.stage("fits", total=n_fits) as step:
             forecasts = forecast_fold(
@@ -76,6 +82,7 @@ def run_holdout(options: HoldoutOptions, console: Console) -> dict[str, Any]:
                 spec,
                 folder / "models",
                 lambda name: step.advance(1, f"{name} ended"),
+                past=material.panel,
             ).assign(fold=0)
         with stages.stage("judging"):
             result = judge_forecasts(

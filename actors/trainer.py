@@ -13,6 +13,7 @@ from actors import runtime
 from dexml.errors import ActorNotReady, DexmlError, UsageError
 from dexml.models.fits import FitLimits, FitRequest, run_fit
 from dexml.models.registry import Registry, file_digest
+from dexml.models.requirements import LIBRARIES, library_versions
 from dexml.models.tabular import FitReport
 
 __all__ = ["FitStatus", "TrainerActor"]
@@ -158,6 +159,7 @@ def manifest_of(request: FitRequest, report: FitReport) -> dict[str, Any]:
         },
         "models": report.models,
         "scores": report.scores,
+        "libraries": library_versions((*LIBRARIES, *(["torch"] if request.spec.sequence else []))),
     }
 
 

@@ -177,7 +177,7 @@ def _run_fold(plan: FoldPlan, fold: int) -> None:
     models = path.with_name(f"models-{fold}")
     shutil.rmtree(models, ignore_errors=True)
     try:
-        forecasts = forecast_fold(train, test, labels, plan.spec, models)
+        forecasts = forecast_fold(train, test, labels, plan.spec, models, past=panel)
     finally:
         shutil.rmtree(models, ignore_errors=True)
     partial = path.with_suffix(".partial")

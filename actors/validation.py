@@ -27,6 +27,7 @@ from dexml.experiments.identity import code_digest, configuration_digest
 from dexml.experiments.sources import plant_market, recorded_market
 from dexml.experiments.specifications import specifications
 from dexml.features.panel import WARM_UP
+from dexml.models.sequence.config import SequenceConfig
 from dexml.state import KernelConfig
 from dexml.validation.splits import Split, bar_step, walk_forward
 
@@ -65,6 +66,7 @@ class WalkForwardOptions:
     workers: int = 0
     predictions_out: Path | None = None
     kernel: KernelConfig = field(default_factory=KernelConfig)
+    sequence: SequenceConfig | None = None
 
     @property
     def n_bars(self) -> int:
@@ -86,7 +88,9 @@ def run_walk_forward(options: WalkForwardOptions, console: Console) -> dict[str,
         If a feature or a label knows the future; nothing is fitted then.
     """
     began = time.perf_counter()
-    spec = FoldSpec(targets=parse_targets(options.targets), seed=options.seed)
+    spec = FoldSpec(
+        targets=parse_targets(options.targets), seed=options.seed, sequence=options.sequence
+    )
     with ExitStack() as stack:
         temp_dir = stack.enter_context(sandbox())
         stages = Stages(console, stack.enter_context(MemoryWatch()))
@@ -95,7 +99,9 @@ def run_walk_forward(options: WalkForwardOptions, console: Console) -> dict[str,
         with stages.stage("Ray"):
             cluster.join_or_start(temp_dir, num_cpus=options.workers or None)
             stack.callback(ray.shutdown)
-        n_fits = len(specifications(tuple(material.panel.columns), spec.seed, spec.targets))
+        n_fits = len(
+            specifications(tuple(material.panel.columns), spec.seed, spec.targets, spec.sequence)
+        )
         estimate = _say_cost(console, splits, n_fits, min(_n_workers(options), len(splits)))
         windows = windows_of(splits, material.closed_at)
         configuration = _configuration(spec, windows)

@@ -26,6 +26,7 @@ from dexml.experiments.replay import replay_run
 from dexml.experiments.specifications import specifications
 from dexml.experiments.training import TimeSplit
 from dexml.features.panel import build_panel
+from dexml.models.sequence.config import SequenceConfig
 from dexml.models.stages import SUITE
 from dexml.models.suite import ENSEMBLE
 from dexml.promotions import promote
@@ -48,12 +49,15 @@ class Evidence:
     truth: pd.DataFrame | None
     seed: int
     kernel: KernelConfig = field(default_factory=KernelConfig)
+    sequence: SequenceConfig | None = None
 
 
 def score(evidence: Evidence) -> dict[str, Any]:
     """Judge the models on the test rows, say the verdict, and enter them as champions."""
     history, split = evidence.crew.history(), evidence.split
-    forecasts = evidence.trained.suite.forecast(split.test)[_SPOKEN]
+    suite = evidence.trained.suite
+    past = build_panel(history) if suite.lookback > 1 else None
+    forecasts = suite.forecast(split.test, past)[_SPOKEN]
     judged = Judged(
         forecasts=with_outcomes(forecasts, split.train, split.test, labels(history.bars)),
         bars=history.bars,
@@ -70,7 +74,9 @@ def score(evidence: Evidence) -> dict[str, Any]:
 
 
 def _configuration(evidence: Evidence) -> str:
-    specs = specifications(tuple(evidence.split.train.columns), evidence.seed)
+    specs = specifications(
+        tuple(evidence.split.train.columns), evidence.seed, sequence=evidence.sequence
+    )
     first = evidence.split.test.index.get_level_values("closed_at").min()
     fitted = {name: asdict(spec) for name, spec in specs.items()}
     return configuration_digest(
@@ -158,7 +164,9 @@ def _same_bars(evidence: Evidence) -> BacktestReport:
     panel = build_panel(history)
     closed_at = panel.index.get_level_values("closed_at")
     rows = panel[(closed_at >= lived[0]) & (closed_at <= lived[-1])]
-    forecasts = evidence.trained.suite.forecast(rows).rename(columns={ENSEMBLE: "probability"})
+    forecasts = evidence.trained.suite.forecast(rows, panel).rename(
+        columns={ENSEMBLE: "probability"}
+    )
     bars = _since(history, lived[0])
     heard = (decode_event(row.event) for row in crew.ledger.events(run))
     health = [event for event in heard if isinstance(event, HealthChanged)]

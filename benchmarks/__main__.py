@@ -16,6 +16,7 @@ from benchmarks.arrival import arrival
 from benchmarks.closes import SIZES, closes
 from benchmarks.features import features
 from benchmarks.kernel import kernel
+from benchmarks.sequence import sequence
 from dexml.ledger import Ledger, StepRows
 
 REPEATS = 5
@@ -56,6 +57,7 @@ def main() -> None:
         "closes": [closes(*size) for size in SIZES],
         "kernel": kernel(),
         "ledger": ledger(),
+        "sequence": sequence(rounds=3),
     }
     json.dump(result, sys.stdout, indent=1)
     sys.stdout.write("\n")

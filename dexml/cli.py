@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -11,6 +10,7 @@ import typer
 
 from dexml import __version__
 from dexml.cli_audit import add_audit_command
+from dexml.cli_config import config_app
 from dexml.cli_data import add_data_commands
 from dexml.cli_ledger import Run, has_ledger, latest_run, opened_ledger
 from dexml.cli_models import models_app
@@ -21,7 +21,6 @@ from dexml.cli_options import (
     Home,
     Seed,
     Symbols,
-    config_file,
     extended_settings_of,
     guard_ray,
     home_of,
@@ -43,7 +42,6 @@ app = typer.Typer(
     help="Machine learning that trades on a DEX, and honest evidence of whether it works.",
     pretty_exceptions_enable=False,
 )
-config_app = typer.Typer(no_args_is_help=True, help="Show the configuration and where it is from.")
 app.add_typer(validate_app, name="validate")
 add_audit_command(app)
 add_data_commands(app)
@@ -123,6 +121,7 @@ def demo(
             ledger_url=settings.ledger_url,
             registry_uri=settings.registry_uri or "",
             kernel=settings.kernel(),
+            sequence=settings.models.sequence,
         )
         shown.result = run_demo(options, shown.console)
 
@@ -212,25 +211,6 @@ def status(run: Run = None, as_json: AsJson = False, home: Home = None) -> None:
         shown.result = status_of(ledger, name, store=store if store.is_dir() else None)
         for line in status_lines(shown.result):
             shown.console.print(line, soft_wrap=True, markup=False)
-
-
-@config_app.command("show")
-def config_show(as_json: AsJson = False, home: Home = None) -> None:
-    """Print the configuration in force, and who gave each value."""
-    from dexml.config_show import in_force
-
-    with screen(as_json) as shown:
-        found = in_force(config_file(home), os.environ, home)
-        width = max(len(one.name) for one in found)
-        for one in found:
-            value = ", ".join(one.value) if isinstance(one.value, list) else one.value
-            shown.console.print(
-                f"{one.name:<{width}}  {value}  [dim]({one.source})[/dim]", soft_wrap=True
-            )
-        shown.result = {
-            "settings": {one.name: one.value for one in found},
-            "sources": {one.name: one.source for one in found},
-        }
 
 
 if __name__ == "__main__":

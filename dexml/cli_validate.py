@@ -78,6 +78,7 @@ def walk_forward(
         seed=seed_of(seed, settings),
         predictions_out=predictions_out,
         kernel=settings.kernel(),
+        sequence=settings.models.sequence,
     )
     with screen(as_json) as shown:
         shown.result = run_walk_forward(options, shown.console)
@@ -107,6 +108,7 @@ def backtest(
         seed=seed_of(seed, settings),
         predictions_out=predictions_out,
         kernel=settings.kernel(),
+        sequence=settings.models.sequence,
     )
     with screen(as_json) as shown:
         shown.result = run_holdout(options, shown.console)
@@ -139,6 +141,7 @@ def planted(
         seed=seed_of(seed, settings),
         predictions_out=predictions_out,
         kernel=settings.kernel(),
+        sequence=settings.models.sequence,
     )
     with screen(as_json) as shown:
         shown.result = run_holdout(options, shown.console)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import (
@@ -184,7 +185,7 @@ def inside(values: Any, keys: list[str]) -> Any:
 
 def variable_of(keys: list[str]) -> str:
     """Return the name of the variable that gives a setting."""
-    return PREFIX + "__".join(keys[:2]).upper()
+    return PREFIX + "__".join(keys).upper()
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -255,7 +256,7 @@ def _fields_of(kind: Any) -> dict[str, Any]:
     # sections are pydantic models, or the frozen dataclasses of their components
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return {name: field.annotation for name, field in kind.model_fields.items()}
-    return {name: field.type for name, field in getattr(kind, "__dataclass_fields__", {}).items()}
+    return get_type_hints(kind) if is_dataclass(kind) else {}
 
 
 def _in_words(

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dexml.data.listings import read_listings
 from dexml.domain import Timeframe
+from dexml.models.sequence.config import SequenceConfig
 from dexml.universe import UniverseConfig
 
 __all__ = ["DataSettings", "ModelSettings", "ServeSettings", "UniverseSettings"]
@@ -62,6 +63,9 @@ class ModelSettings(_Section):
         default="fast", description="How much work a fit may be."
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of everything random.")
+    sequence: SequenceConfig = Field(
+        default_factory=SequenceConfig, description="The CNN-LSTM; see docs/hyperparameters.md."
+    )
 
 
 class ServeSettings(_Section):

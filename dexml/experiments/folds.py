@@ -9,18 +9,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dexml.domain import Floats, Target
-from dexml.experiments.specifications import DIRECTIONAL, JOINT, specifications
-from dexml.models.fits import FitRequest, run_fit, write_rows
+from dexml.domain import Target
+from dexml.experiments.specifications import JOINT, SEQUENCE, VOTERS, specifications
+from dexml.models.base import Forecaster, predict_among
+from dexml.models.fits import FitRequest, limits_of, run_fit, write_rows
+from dexml.models.loading import load_forecaster
 from dexml.models.profiles import FitSpec
 from dexml.models.rules import HourOfWeekVolume, Reversal, Rule, VolatilityClosedForm
-from dexml.models.suite import ENSEMBLE, fit_stacker, member_oof
-from dexml.models.tabular import TabularForecaster
+from dexml.models.sequence.config import SequenceConfig
+from dexml.models.suite import ENSEMBLE, fit_ensemble, member_oof
 
 __all__ = ["FORECAST_COLUMNS", "FoldSpec", "forecast_fold", "with_outcomes"]
 
 FORECAST_COLUMNS = ("symbol", "closed_at", "target", "fold", "y", "p", "rule", "train_rate")
-_VOTERS = (*DIRECTIONAL, JOINT)
 _RULES: Mapping[Target, Rule] = {
     Target.DIRECTION: Reversal(),
     Target.VOLATILITY: VolatilityClosedForm(),
@@ -42,6 +43,7 @@ class FoldSpec:
 
     targets: tuple[Target, ...]
     seed: int = 0
+    sequence: SequenceConfig | None = None
 
 
 def forecast_fold(
@@ -51,6 +53,7 @@ def forecast_fold(
     spec: FoldSpec,
     folder: Path,
     fitted: Callable[[str], None] = lambda _name: None,
+    past: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Fit on `train` and forecast `test`, one child process after the other.
 
@@ -64,6 +67,8 @@ def forecast_fold(
         Where the models are left.
     fitted : callable
         Told the name of each member whose fit has ended.
+    past : DataFrame, optional
+        The panel that `test` is from, for members that look at the rows before it.
 
     Returns
     -------
@@ -73,17 +78,18 @@ def forecast_fold(
         known yet, `p` where the target has no inputs. `train_rate` is the share of ones among the
         training labels.
     """
-    specs = specifications(tuple(train.columns), spec.seed, spec.targets)
+    specs = specifications(tuple(train.columns), spec.seed, spec.targets, spec.sequence)
     said = pd.DataFrame(np.nan, test.index, [str(target) for target in spec.targets])
     for name, fit in specs.items():
-        said[name] = _forecast(name, fit, train, test, labels, folder)
+        model = _fitted(name, fit, train, labels, folder)
+        said[name] = predict_among(model, test, past)
         fitted(name)
-    voters = [name for name in specs if name in _VOTERS]
+    voters = [name for name in specs if name in VOTERS]
     if voters:
         direction = labels[str(Target.DIRECTION)].reindex(train.index)
         oof = member_oof({name: folder / name for name in voters})
-        stacker, _ = fit_stacker(oof, direction, specs[voters[0]], _VOTERS)
-        said[ENSEMBLE] = stacker.predict(said[voters])
+        ensemble, _ = fit_ensemble(oof, direction, specs[voters[0]], VOTERS)
+        said[ENSEMBLE] = ensemble.predict(said[voters])
     return with_outcomes(said, train, test, labels)
 
 
@@ -107,22 +113,17 @@ def with_outcomes(
     return pd.concat(parts, ignore_index=True)
 
 
-def _forecast(
-    name: str,
-    fit: FitSpec,
-    train: pd.DataFrame,
-    test: pd.DataFrame,
-    labels: pd.DataFrame,
-    folder: Path,
-) -> Floats:
+def _fitted(
+    name: str, fit: FitSpec, train: pd.DataFrame, labels: pd.DataFrame, folder: Path
+) -> Forecaster:
     folder.mkdir(parents=True, exist_ok=True)
     label = labels[fit.target].reindex(train.index)
     rows = write_rows(train[list(fit.columns)], label, folder / f"{name}.parquet")
     try:
-        run_fit(FitRequest(rows=str(rows), spec=fit), folder / name)
+        run_fit(FitRequest(rows=str(rows), spec=fit), folder / name, limits_of(fit))
     finally:
         rows.unlink()
-    return TabularForecaster.load(folder / name).predict(test)
+    return load_forecaster(folder / name)
 
 
 def _long(
@@ -132,7 +133,7 @@ def _long(
     test: pd.DataFrame,
     labels: pd.DataFrame,
 ) -> pd.DataFrame:
-    target = Target.DIRECTION if name in (JOINT, ENSEMBLE) else Target(name)
+    target = Target.DIRECTION if name in (JOINT, SEQUENCE, ENSEMBLE) else Target(name)
     learned = labels[str(target)].reindex(train.index)
     return pd.DataFrame(
         {

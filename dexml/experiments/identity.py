@@ -18,7 +18,7 @@ from dexml.extensions import imported
 
 __all__ = ["code_digest", "configuration_digest", "data_digest"]
 
-_LIBRARIES = ("autogluon.tabular", "catboost", "lightgbm", "numpy", "pandas", "ta-lib")
+_LIBRARIES = ("autogluon.tabular", "catboost", "lightgbm", "numpy", "pandas", "ta-lib", "torch")
 
 
 def data_digest(history: History) -> str:

@@ -106,10 +106,10 @@ def rebuild(
     DataError
         If an indicator gives NaN or infinity.
     """
-    panel = build_panel(span.history)
+    past = panel = build_panel(span.history)
     stamps = panel.index.get_level_values("closed_at")
     panel = panel[stamps.isin([pd.Timestamp(at) for at in span.closes])]
-    rows, said = _by_close(panel), _forecasts(panel, span, models, suites)
+    rows, said = _by_close(panel), _forecasts(panel, past, span, models, suites)
     for closed_at in span.closes:
         features = rows.get(closed_at, panel.iloc[:0].droplevel("closed_at"))
         names = [str(name) for name in features.index]
@@ -125,13 +125,17 @@ def rebuild(
 
 
 def _forecasts(
-    panel: pd.DataFrame, span: Span, models: Mapping[datetime, str], suites: Mapping[str, Suite]
+    panel: pd.DataFrame,
+    past: pd.DataFrame,
+    span: Span,
+    models: Mapping[datetime, str],
+    suites: Mapping[str, Suite],
 ) -> dict[datetime, pd.DataFrame]:
     stamps = panel.index.get_level_values("closed_at")
     made: dict[datetime, pd.DataFrame] = {}
     for digest in {models[at] for at in span.closes} & suites.keys():
         served = [pd.Timestamp(at) for at in span.closes if models[at] == digest]
-        made |= _by_close(suites[digest].forecast(panel[stamps.isin(served)]))
+        made |= _by_close(suites[digest].forecast(panel[stamps.isin(served)], past))
     return made
 
 

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from dexml.domain import Target
 from dexml.features.panel import view
+from dexml.models.sequence.config import SequenceConfig
 from dexml.models.tabular import FitSpec
 
-__all__ = ["DIRECTIONAL", "JOINT", "specifications"]
+__all__ = ["DIRECTIONAL", "JOINT", "SEQUENCE", "VOTERS", "specifications"]
 
 JOINT = "joint"
+SEQUENCE = "cnn_lstm"
 DIRECTIONAL = ("direction", "sentiment", "macro")
+VOTERS = (*DIRECTIONAL, JOINT, SEQUENCE)
+"""Members that speak of the direction, and so may take part in the ensemble."""
 
 
 def specifications(
-    columns: tuple[str, ...], seed: int, targets: Iterable[Target] = tuple(Target)
+    columns: tuple[str, ...],
+    seed: int,
+    targets: Iterable[Target] = tuple(Target),
+    sequence: SequenceConfig | None = None,
 ) -> dict[str, FitSpec]:
     """Return what is to be fitted from the columns of a panel; a target without inputs is absent.
 
     Each target has a view of its own. Where there are news or macro columns, the ensemble also has
     a joint member that sees the direction through all views at once, for what only shows together.
+    A `sequence` that is enabled adds the CNN-LSTM, which sees the view of the direction.
     """
     views = {str(target): view(target, columns) for target in targets}
     wanted = {name: seen for name, seen in views.items() if seen}
@@ -29,4 +38,7 @@ def specifications(
     joint = tuple(column for column in columns if column in told)
     if joint and joint not in wanted.values():
         specs[JOINT] = FitSpec(target=str(Target.DIRECTION), columns=joint, seed=seed)
+    direction = specs.get(str(Target.DIRECTION))
+    if sequence is not None and sequence.enabled and direction is not None:
+        specs[SEQUENCE] = replace(direction, sequence=sequence)
     return specs

@@ -10,13 +10,17 @@ from numpy.typing import NDArray
 
 from dexml.errors import ModelError
 
-__all__ = ["Forecaster", "take_columns"]
+__all__ = ["Forecaster", "lookback_of", "predict_among", "take_columns"]
 
 Floats = NDArray[np.float64]
 
 
 class Forecaster(Protocol):
-    """Whatever turns rows of a panel into probabilities of one target."""
+    """Whatever turns rows of a panel into probabilities of one target.
+
+    One that looks at earlier rows, too, has an attribute `lookback`: how many rows of an instrument
+    without a hole, the forecast one among them. It says NaN where the frame does not hold them.
+    """
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -26,6 +30,31 @@ class Forecaster(Protocol):
     def predict(self, frame: pd.DataFrame) -> Floats:
         """Return probabilities in (0, 1), shape (n_rows,); a row's bits ignore its neighbours."""
         ...
+
+
+def lookback_of(forecaster: Forecaster) -> int:
+    """Return how many rows of an instrument, the forecast one among them, a forecast needs."""
+    return int(getattr(forecaster, "lookback", 1))
+
+
+def predict_among(forecaster: Forecaster, rows: pd.DataFrame, past: pd.DataFrame | None) -> Floats:
+    """Return the forecasts of rows by a forecaster that may look at the rows before them.
+
+    Parameters
+    ----------
+    past : DataFrame or None
+        Rows among which `rows` are; only what the forecaster looks back at is used. None: `rows`
+        are all that it sees.
+    """
+    lookback = lookback_of(forecaster)
+    if past is None or lookback == 1 or rows.empty:
+        return forecaster.predict(rows)
+    at, wanted = (frame.index.get_level_values("closed_at") for frame in (past, rows))
+    closes = at.unique().sort_values()
+    first = closes[max(0, int(closes.searchsorted(wanted.min())) - lookback + 1)]
+    seen = past[(at >= first) & (at <= wanted.max())]
+    said = pd.Series(forecaster.predict(seen), seen.index).reindex(rows.index)
+    return np.asarray(said, dtype=np.float64)
 
 
 def take_columns(frame: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:

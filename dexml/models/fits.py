@@ -24,12 +24,15 @@ import pandas as pd
 from dexml.errors import DexmlError, ModelError
 from dexml.extensions import import_inherited
 from dexml.models.profiles import FitSpec
+from dexml.models.sequence.config import budget
 from dexml.models.tabular import FitReport, fit_tabular, peak_rss_mb
 
-__all__ = ["FitLimits", "FitRequest", "run_fit", "write_rows"]
+__all__ = ["FitLimits", "FitRequest", "limits_of", "run_fit", "write_rows"]
 
 _LABEL = "label"
 _POLL_S = 0.05
+_SLOWEST = 25.0  # windows a second of a CNN-LSTM on a core that many share
+_FOREVER_S = 14 * 86_400.0  # the full schedule is ended by its early stop
 _REFUSED = 3  # exit status of a child that wrote its reason
 
 
@@ -80,6 +83,22 @@ class FitLimits:
 
     wall_s: float = 600.0
     memory_mb: float = 4_096.0
+
+
+def limits_of(spec: FitSpec) -> FitLimits:
+    """Return limits that suit a fit: ten minutes, or what a CNN-LSTM takes on a slow core.
+
+    Examples
+    --------
+    >>> from dexml.models.sequence.config import SequenceConfig
+    >>> spec = FitSpec(target="direction", columns=("return_1",), sequence=SequenceConfig())
+    >>> limits_of(spec).wall_s
+    10000.0
+    """
+    if spec.sequence is None:
+        return FitLimits()
+    most = budget(spec.sequence, spec.profile)
+    return FitLimits(wall_s=_FOREVER_S if most is None else 2_000.0 + most / _SLOWEST)
 
 
 def write_rows(frame: pd.DataFrame, label: pd.Series, path: Path) -> Path:
@@ -220,14 +239,24 @@ def _freeze_imports() -> None:
     gc.freeze()
 
 
+def _fit(request: FitRequest, rows: pd.DataFrame, label: pd.Series, folder: Path) -> None:
+    if request.spec.sequence is None:
+        _freeze_imports()
+        fit_tabular(rows, label, request.spec, folder)
+        return
+    from dexml.models.sequence.fitting import fit_sequence
+
+    # Beside the rows, which outlive a fit that is killed: the next one goes on from there.
+    fit_sequence(rows, label, request.spec, folder, Path(f"{request.rows}.checkpoints"))
+
+
 def _main(path: Path) -> int:
     _die_with_parent()
     request = FitRequest.from_dict(json.loads(path.read_text()))
-    _freeze_imports()
     try:
         import_inherited(os.environ)
         rows = pd.read_parquet(request.rows)
-        fit_tabular(rows.drop(columns=_LABEL), rows[_LABEL], request.spec, path.parent / "model")
+        _fit(request, rows.drop(columns=_LABEL), rows[_LABEL], path.parent / "model")
     except DexmlError as error:
         reason = [error.subject, error.rule, error.was, error.fix]
         (path.parent / "reason.json").write_text(json.dumps(reason))

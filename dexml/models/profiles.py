@@ -8,6 +8,7 @@ from typing import Any
 
 from dexml.errors import ConfigError
 from dexml.models.rules import BaseRate, HourOfWeekVolume, Reversal, Rule, VolatilityClosedForm
+from dexml.models.sequence.config import SequenceConfig
 
 __all__ = ["DIRECTIONAL", "PROFILES", "FitSpec", "LearnerSpec", "learners", "rules_of"]
 
@@ -33,7 +34,9 @@ class FitSpec:
     embargo_bars : int
         Bars on both sides of a block that are not learnt from.
     num_cpus : int
-        Threads; does not change the result.
+        Threads; does not change the result of boosters.
+    sequence : SequenceConfig or None
+        The CNN-LSTM is fitted by it; None: the learners of the profile.
     """
 
     target: str
@@ -43,9 +46,12 @@ class FitSpec:
     n_folds: int = 5
     embargo_bars: int = 24
     num_cpus: int = 1
+    sequence: SequenceConfig | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", tuple(self.columns))
+        if isinstance(self.sequence, Mapping):  # as JSON holds it
+            object.__setattr__(self, "sequence", SequenceConfig.from_dict(self.sequence))
         for name, least in {"n_folds": 3, "embargo_bars": 0, "num_cpus": 1, "seed": 0}.items():
             if getattr(self, name) < least:
                 was = getattr(self, name)

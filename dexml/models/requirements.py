@@ -10,7 +10,13 @@ from typing import Any
 
 from dexml.errors import ConfigError, ModelRefused
 
-__all__ = ["feature_schema", "library_versions", "python_version", "refuse_incompatible"]
+__all__ = [
+    "LIBRARIES",
+    "feature_schema",
+    "library_versions",
+    "python_version",
+    "refuse_incompatible",
+]
 
 LIBRARIES = (
     *("autogluon.tabular", "catboost", "lightgbm"),

@@ -16,16 +16,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dexml.domain import Signal
-from dexml.ensemble import Stacker
+from dexml.ensemble import Ensemble, choose
 from dexml.errors import ModelError
-from dexml.models.base import Forecaster
+from dexml.models.base import Forecaster, lookback_of, predict_among
+from dexml.models.loading import Filed, load_forecaster
 from dexml.models.registry import Registry
 from dexml.models.stages import SUITE
-from dexml.models.tabular import FitSpec, TabularForecaster, cross_fit, read_oof
+from dexml.models.tabular import FitSpec, read_oof
 from dexml.models.verification import MANIFEST, SEAL
 from dexml.validation.splits import bar_step, block_splits
 
-__all__ = ["ENSEMBLE", "Suite", "fit_stacker", "member_oof", "signal_of"]
+__all__ = ["ENSEMBLE", "Suite", "fit_ensemble", "member_oof", "signal_of"]
 
 Floats = NDArray[np.float64]
 
@@ -36,24 +37,32 @@ _LOGIT_MEMBERS = ("direction", "sentiment", "macro")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """Forecasters by target, and the stacker that makes their forecasts one signal.
+    """Forecasters by target, and the ensemble that makes their forecasts one signal.
 
     Attributes
     ----------
     members : mapping of target to Forecaster or None
         None: degraded, the target's inputs do not exist.
-    stacker : Stacker
+    ensemble : Ensemble
         Over the members that speak of direction.
     digest : str
         Version in the registry; "" before it is published.
     """
 
     members: Mapping[str, Forecaster | None]
-    stacker: Stacker
+    ensemble: Ensemble
     digest: str = ""
 
-    def forecast(self, panel: pd.DataFrame) -> pd.DataFrame:
+    def forecast(self, panel: pd.DataFrame, past: pd.DataFrame | None = None) -> pd.DataFrame:
         """Forecast every row.
+
+        Parameters
+        ----------
+        panel : DataFrame
+            Rows to forecast.
+        past : DataFrame, optional
+            Rows of the same panel among which those are and, for members that look back, the
+            `lookback` - 1 closes before them. Without it they have the rows of `panel` only.
 
         Returns
         -------
@@ -61,9 +70,15 @@ class Suite:
             Index of `panel`; a column for each target and "ensemble". NaN where a member is
             degraded or failed; the ensemble goes on with the others and is NaN without any.
         """
-        said = {name: _forecast(member, panel) for name, member in sorted(self.members.items())}
+        members = sorted(self.members.items())
+        said = {name: _forecast(member, panel, past) for name, member in members}
         frame = pd.DataFrame(said, index=panel.index)
-        return frame.assign(**{ENSEMBLE: self.stacker.predict(frame)})
+        return frame.assign(**{ENSEMBLE: self.ensemble.predict(frame)})
+
+    @property
+    def lookback(self) -> int:
+        """Return how many closes the members need to forecast one."""
+        return max((lookback_of(one) for one in self.members.values() if one), default=1)
 
     @property
     def degraded(self) -> tuple[str, ...]:
@@ -88,14 +103,14 @@ class Suite:
         """Write the suite and a copy of each member's files to a new folder."""
         folder.mkdir(parents=True)
         for name, member in self.members.items():
-            if isinstance(member, TabularForecaster):
+            if isinstance(member, Filed):
                 shutil.copytree(member.folder, folder / name, ignore=_no_manifest)
             elif member is not None:
                 kind = type(member).__name__
                 raise ModelError(f"member {name}", "must be saved in files", kind, "Fit it first.")
         values = {
             "members": {name: one is not None for name, one in self.members.items()},
-            "stacker": self.stacker.to_dict(),
+            "ensemble": self.ensemble.to_dict(),
         }
         (folder / FILE).write_text(json.dumps(values, sort_keys=True, indent=1, allow_nan=False))
         return folder
@@ -121,10 +136,10 @@ class Suite:
             raise ModelError(f"model {digest[:12]}", "must be a suite", "another kind", "Publish.")
         values = json.loads((folder / FILE).read_text())
         members = {
-            name: TabularForecaster.load(folder / name) if present else None
+            name: load_forecaster(folder / name) if present else None
             for name, present in values["members"].items()
         }
-        return cls(members=members, stacker=Stacker.from_dict(values["stacker"]), digest=digest)
+        return cls(members=members, ensemble=Ensemble.from_dict(values["ensemble"]), digest=digest)
 
 
 def member_oof(folders: Mapping[str, Path | None]) -> pd.DataFrame:
@@ -144,9 +159,9 @@ def member_oof(folders: Mapping[str, Path | None]) -> pd.DataFrame:
     return pd.DataFrame(said).sort_index()
 
 
-def fit_stacker(
+def fit_ensemble(
     oof: pd.DataFrame, label: pd.Series, spec: FitSpec, members: tuple[str, ...] = _LOGIT_MEMBERS
-) -> tuple[Stacker, pd.Series]:
+) -> tuple[Ensemble, pd.Series]:
     """Learn the ensemble from out-of-fold forecasts, and judge it by blocks it did not see.
 
     Parameters
@@ -162,10 +177,10 @@ def fit_stacker(
 
     Returns
     -------
-    stacker : Stacker
-        Learnt on all rows.
+    ensemble : Ensemble
+        Learnt on all rows, in the way that unseen blocks spoke for; see `choose`.
     forecasts : Series
-        Of each row, by a stacker learnt on the other blocks.
+        Of each row, by an ensemble learnt on the other blocks.
     """
     y = label.reindex(oof.index)
     rows = oof.loc[y.notna(), [name for name in members if name in oof]]
@@ -173,16 +188,16 @@ def fit_stacker(
     closed_at = rows.index.get_level_values("closed_at")
     splits = block_splits(closed_at, spec.n_folds, bar_step(closed_at) * spec.embargo_bars)
     equal = 1 / rows.shape[1]  # the members are calibrated: few rows leave their mean
-    forecasts = pd.Series(cross_fit(rows, labels, splits, equal), rows.index, name=ENSEMBLE)
-    return Stacker.fit(rows, labels, prior=equal), forecasts
+    chosen = choose(rows, labels, splits, prior=equal)
+    return chosen.ensemble, pd.Series(chosen.forecasts, rows.index, name=ENSEMBLE)
 
 
-def _forecast(member: Forecaster | None, panel: pd.DataFrame) -> Floats:
+def _forecast(member: Forecaster | None, panel: pd.DataFrame, past: pd.DataFrame | None) -> Floats:
     silent = np.full(len(panel), np.nan)
     if member is None:
         return silent
     try:
-        return member.predict(panel)
+        return predict_among(member, panel, past)
     except ModelError:  # one member that fails degrades the ensemble, it does not stop it
         return silent
 

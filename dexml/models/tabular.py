@@ -22,7 +22,16 @@ from dexml.validation.metrics import accuracy, brier_score, calibration_error, l
 from dexml.validation.significance import forecast_skill
 from dexml.validation.splits import Split, bar_step, block_splits
 
-__all__ = ["FitReport", "FitSpec", "TabularForecaster", "cross_fit", "fit_tabular", "read_oof"]
+__all__ = [
+    "FitReport",
+    "FitSpec",
+    "TabularForecaster",
+    "cross_fit",
+    "fit_tabular",
+    "read_oof",
+    "rule_oof",
+    "scores_of",
+]
 
 Floats = NDArray[np.float64]
 Scores = Mapping[str, Mapping[str, float]]
@@ -184,11 +193,11 @@ def _fit_into(
     members, oof = fit_learners(design, y, splits, spec, folder)
     rules = [rule.fit(rows, pd.Series(y, rows.index)) for rule in rules_of(spec)]
     for rule in rules:
-        oof[rule.name] = _rule_oof(rule, rows, y, splits)
+        oof[rule.name] = rule_oof(rule, rows, y, splits)
     blend = Stacker.fit(oof, y)
     forecaster = cross_fit(oof, y, splits)
     evidence = oof.assign(
-        base_rate=_rule_oof(BaseRate(), rows, y, splits), forecaster=forecaster, y=y
+        base_rate=rule_oof(BaseRate(), rows, y, splits), forecaster=forecaster, y=y
     )
     evidence.to_parquet(folder / OOF_FILE)
     values = {
@@ -200,13 +209,14 @@ def _fit_into(
         "rules": [rule.to_dict() for rule in rules],
         "blend": blend.to_dict(),
         "base_rate": float(y.mean()),
-        "scores": _scores(evidence),
+        "scores": scores_of(evidence),
         "spec": {k: v for k, v in asdict(spec).items() if k != "num_cpus"},
     }
     (folder / FILE).write_text(json.dumps(values, sort_keys=True, indent=1, allow_nan=False))
 
 
-def _rule_oof(rule: Rule, rows: pd.DataFrame, y: Floats, splits: Sequence[Split]) -> Floats:
+def rule_oof(rule: Rule, rows: pd.DataFrame, y: Floats, splits: Sequence[Split]) -> Floats:
+    """Return what a rule says of each block, learnt on the other blocks, shape (n_rows,)."""
     labels, out = pd.Series(y, rows.index), np.full(len(rows), np.nan)
     for split in splits:
         fitted = rule.fit(rows.iloc[split.train], labels.iloc[split.train])
@@ -214,7 +224,8 @@ def _rule_oof(rule: Rule, rows: pd.DataFrame, y: Floats, splits: Sequence[Split]
     return out
 
 
-def _scores(evidence: pd.DataFrame) -> dict[str, dict[str, float]]:
+def scores_of(evidence: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Judge every column of an out-of-fold table; see `FitReport.scores`."""
     y, base = evidence["y"].to_numpy(), evidence["base_rate"].to_numpy()
     closed_at = evidence.index.get_level_values("closed_at").to_numpy()
     scores = {}

@@ -15,7 +15,7 @@ from dexml.experiments.specifications import specifications
 from dexml.experiments.training import split_in_time
 from dexml.features.panel import build_panel
 from dexml.models.fits import FitRequest, run_fit, write_rows
-from dexml.models.suite import ENSEMBLE, Suite, fit_stacker, member_oof
+from dexml.models.suite import ENSEMBLE, Suite, fit_ensemble, member_oof
 from dexml.models.tabular import TabularForecaster
 from dexml.targets import labels
 
@@ -35,11 +35,11 @@ def test_the_ensemble_stays_at_chance(seed: int, tmp_path: Path) -> None:
         rows = write_rows(split.train[list(spec.columns)], label, tmp_path / f"{name}.parquet")
         run_fit(FitRequest(rows=str(rows), spec=spec), tmp_path / name)
     folders = {name: tmp_path / name for name in DIRECTIONAL}
-    stacker, _ = fit_stacker(
+    ensemble, _ = fit_ensemble(
         member_oof(folders), known["direction"], specs["direction"], DIRECTIONAL
     )
     members = {name: TabularForecaster.load(folder) for name, folder in folders.items()}
-    forecast = Suite(members=members, stacker=stacker).forecast(split.test)[ENSEMBLE]
+    forecast = Suite(members=members, ensemble=ensemble).forecast(split.test)[ENSEMBLE]
     truth = market.truth["direction"].reindex(split.test.index)
     assert np.allclose(truth, 0.5)
     said = forecast.to_frame()

@@ -28,7 +28,7 @@ from dexml.features.panel import PRICE_CORE, build_panel
 from dexml.models.fits import FitRequest, run_fit, write_rows
 from dexml.models.local_signer import LocalSigner
 from dexml.models.registry import Registry
-from dexml.models.suite import Suite, fit_stacker, member_oof
+from dexml.models.suite import Suite, fit_ensemble, member_oof
 from dexml.models.tabular import FitSpec, TabularForecaster
 from dexml.records import decode_command
 from dexml.simulation.exchanges import ExchangeServers
@@ -55,8 +55,8 @@ def publish_suite(home: Path) -> str:
     rows = write_rows(panel[list(PRICE_CORE)], label, home / "rows.parquet")
     spec = FitSpec(target=name, columns=PRICE_CORE, n_folds=3)
     run_fit(FitRequest(rows=str(rows), spec=spec), home / "fitted")
-    stacker, _ = fit_stacker(member_oof({name: home / "fitted"}), label, spec)
-    suite = Suite(members={name: TabularForecaster.load(home / "fitted")}, stacker=stacker)
+    ensemble, _ = fit_ensemble(member_oof({name: home / "fitted"}), label, spec)
+    suite = Suite(members={name: TabularForecaster.load(home / "fitted")}, ensemble=ensemble)
     registry = Registry.of(home)
     digest = suite.publish(registry)
     registry.sign(digest, LocalSigner(home), INSTANTS[N_HISTORY])

@@ -11,7 +11,7 @@ from dexml.errors import ModelError
 from dexml.models.local_signer import LocalSigner
 from dexml.models.registry import Registry
 from dexml.models.rules import BaseRate
-from dexml.models.suite import ENSEMBLE, Suite, fit_stacker, member_oof
+from dexml.models.suite import ENSEMBLE, Suite, fit_ensemble, member_oof
 from dexml.models.tabular import FitSpec, TabularForecaster
 from dexml.validation.metrics import log_loss
 from tests.model_versions import NOON, signed, write_model
@@ -30,9 +30,9 @@ class Broken:
 @pytest.fixture(scope="module")
 def suite(fitted: Path, rows: Rows, spec: FitSpec) -> Suite:
     folders = {"direction": fitted, "macro": fitted, "sentiment": None}
-    stacker, _ = fit_stacker(member_oof(folders), rows[1], spec)
+    ensemble, _ = fit_ensemble(member_oof(folders), rows[1], spec)
     members = {name: TabularForecaster.load(one) if one else None for name, one in folders.items()}
-    return Suite(members=members, stacker=stacker)
+    return Suite(members=members, ensemble=ensemble)
 
 
 def test_a_degraded_member_is_silent_and_the_ensemble_speaks(suite: Suite, rows: Rows) -> None:
@@ -46,11 +46,11 @@ def test_a_degraded_member_is_silent_and_the_ensemble_speaks(suite: Suite, rows:
 def test_a_member_that_fails_degrades_the_ensemble_and_does_not_stop_it(
     suite: Suite, rows: Rows
 ) -> None:
-    harmed = Suite(members={**suite.members, "macro": Broken()}, stacker=suite.stacker)
+    harmed = Suite(members={**suite.members, "macro": Broken()}, ensemble=suite.ensemble)
     said = harmed.forecast(rows[0])
     assert said["macro"].isna().all()
     assert said[ENSEMBLE].notna().all()
-    silent = Suite(members={"direction": Broken()}, stacker=suite.stacker)
+    silent = Suite(members={"direction": Broken()}, ensemble=suite.ensemble)
     assert silent.forecast(rows[0])[ENSEMBLE].isna().all()
 
 
@@ -77,15 +77,15 @@ def test_the_ensemble_is_judged_on_blocks_its_weights_did_not_see(
     fitted: Path, rows: Rows, spec: FitSpec
 ) -> None:
     oof = member_oof({"direction": fitted})
-    stacker, judged = fit_stacker(oof, rows[1], spec)
+    ensemble, judged = fit_ensemble(oof, rows[1], spec)
     y = rows[1].dropna()
     assert judged.index.equals(y.index)
     assert log_loss(y, judged) < log_loss(y, np.full(len(y), y.mean())) - 0.05
-    assert not np.array_equal(stacker.predict(oof), judged)
+    assert log_loss(y, judged) == pytest.approx(ensemble.losses[ensemble.combiner.kind])
 
 
 def test_a_member_without_files_cannot_be_saved(suite: Suite, tmp_path: Path) -> None:
-    ruled = Suite(members={"direction": BaseRate()}, stacker=suite.stacker)
+    ruled = Suite(members={"direction": BaseRate()}, ensemble=suite.ensemble)
     with pytest.raises(ModelError, match="must be saved in files"):
         ruled.save(tmp_path / "suite")
 
@@ -108,5 +108,5 @@ def test_members_that_were_loaded_from_the_registry_leave_their_seals_behind(
     registry = Registry(tmp_path / "models")
     member = signed(registry, tmp_path, fitted, {"target": "direction"})
     loaded = TabularForecaster.load(registry.open(member)[0])
-    made = Suite(members={"direction": loaded}, stacker=suite.stacker).save(tmp_path / "suite")
+    made = Suite(members={"direction": loaded}, ensemble=suite.ensemble).save(tmp_path / "suite")
     assert not {"manifest.json", "seal.json"} & {path.name for path in made.rglob("*")}
