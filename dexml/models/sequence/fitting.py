@@ -176,7 +176,6 @@ def _train(
         "columns": fit.spec.columns,
         "step_ns": fit.step.value,
         "scaler": asdict(scaler),
-        "class_weights": learnt.class_weights,
     }
     return TrainedNetwork.build(values, config, learnt.weights), learnt
 

@@ -29,6 +29,7 @@ Floats = NDArray[np.float64]
 KIND = "sequence"
 MEMBER = "cnn_lstm"
 WEIGHTS = "network.npz"
+_EVEN = (1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,15 +42,12 @@ class TrainedNetwork:
         Panel columns, in the order of the fit.
     step : Timedelta
         Distance of two bars that follow one another.
-    class_weights : tuple of two floats
-        Those of the training.
     """
 
     columns: tuple[str, ...]
     step: pd.Timedelta
     config: SequenceConfig
     scaler: Scaler
-    class_weights: tuple[float, float]
     network: CnnLstm
 
     @classmethod
@@ -79,7 +77,6 @@ class TrainedNetwork:
             step=pd.Timedelta(values["step_ns"], unit="ns"),
             config=config,
             scaler=scaler,
-            class_weights=tuple(values["class_weights"]),
             network=network.eval(),
         )
 
@@ -91,11 +88,14 @@ class TrainedNetwork:
             "scaler": {
                 name: getattr(self.scaler, name) for name in ("means", "factors", "masked", "clip")
             },
-            "class_weights": list(self.class_weights),
         }
 
     def predict(self, frame: pd.DataFrame, wanted: NDArray[np.bool_] | None = None) -> Floats:
-        """Return probabilities, shape (n_rows,); NaN where no whole window ends.
+        """Return what the network says at the odds of its training; NaN where no window ends.
+
+        With class weights these odds are even. They are left so: a training that lacks a block has
+        too few ones where the block has many, so its own base rate would speak against the block,
+        and whoever weighs forecasts out of fold would turn them over. Calibration adds one base.
 
         Window by window and on one thread: in a batch, or on more threads, a row may have other
         bits.
@@ -121,7 +121,7 @@ class TrainedNetwork:
                 for end in ends.tolist()
             ]
         gamma = self.config.balancing.focal_gamma
-        out[tape.rows[ends]] = posterior(logits, gamma, self.class_weights)
+        out[tape.rows[ends]] = posterior(logits, gamma, _EVEN)
         return out
 
 

@@ -183,3 +183,20 @@ def test_a_broken_folder_is_refused(learnt: Path, tmp_path: Path, harm: str) -> 
         (folder / "forecaster.json").write_text(json.dumps(values))
     with pytest.raises(ModelError, match=r"must be arrays|must fit the network|must be sequence"):
         SequenceForecaster.load(folder)
+
+
+def test_a_fold_does_not_speak_against_the_block_that_it_lacks(
+    bars: Rows, asked: FitSpec, tmp_path: Path
+) -> None:
+    # Labels that nothing tells, more ones in one block: the base rate of the others is lower, and
+    # with it in the forecasts a stacker would find that they are best turned over.
+    frame, rng = bars[0], np.random.default_rng(8)
+    label = pd.Series((rng.random(len(frame)) < 0.4).astype(float), frame.index)
+    block = block_splits(frame.index.get_level_values(0), asked.n_folds)[2].test
+    label.iloc[block] = (rng.random(len(block)) < 0.8).astype(float)
+    fit_sequence(frame, label, asked, tmp_path / "model")
+    oof = read_oof(tmp_path / "model")
+    by_block = oof.groupby("base_rate")[[MEMBER, "y"]].mean()
+    assert by_block["y"].max() - by_block["y"].min() > 0.3
+    assert by_block.index.max() - by_block.index.min() > 0.1  # what the base rates themselves say
+    assert by_block[MEMBER].max() - by_block[MEMBER].min() < 0.06
