@@ -38,7 +38,7 @@ from dexml.experiments.sources import bar_sets, plant_market, recorded_bars
 from dexml.experiments.training import split_in_time
 from dexml.features.audit import audit
 from dexml.features.panel import build_panel
-from dexml.models.sequence.config import SequenceConfig
+from dexml.models.recipe import Recipe
 from dexml.simulation.exchanges import ExchangeServers
 from dexml.state import KernelConfig
 from dexml.system import initial_state, warm_up
@@ -68,8 +68,8 @@ class DemoOptions:
         Address of the model versions; "": in the home.
     kernel : KernelConfig
         Everything that can change a decision.
-    sequence : SequenceConfig or None
-        The CNN-LSTM, a member where it is enabled.
+    recipe : Recipe
+        What the user chose of how models are made.
     """
 
     home: Path
@@ -86,7 +86,7 @@ class DemoOptions:
     ledger_url: str = ""
     registry_uri: str = ""
     kernel: KernelConfig = field(default_factory=KernelConfig)
-    sequence: SequenceConfig | None = None
+    recipe: Recipe = field(default_factory=Recipe)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -151,9 +151,9 @@ def _run(
         report.raise_if_leaking()
         step.say(f"{report.checked} checked, 0 leaks")
     split = split_in_time(build_panel(known))
-    extra = options.sequence is not None and options.sequence.enabled
+    extra = options.recipe.sequence.enabled
     with stages.stage("training", total=6 + extra) as step:
-        trained = train(crew, step, split, labels(known.bars), options.seed, options.sequence)
+        trained = train(crew, step, split, labels(known.bars), options.seed, options.recipe)
     evidence = Evidence(
         crew=crew,
         trained=trained,
@@ -161,7 +161,7 @@ def _run(
         truth=source.truth,
         seed=options.seed,
         kernel=options.kernel,
-        sequence=options.sequence,
+        recipe=options.recipe,
     )
     with stages.stage("out-of-sample scores"):
         result = score(evidence)

@@ -20,7 +20,7 @@ from dexml.models.base import Forecaster
 from dexml.models.fits import FitRequest, limits_of, write_rows
 from dexml.models.loading import load_forecaster
 from dexml.models.local_signer import LocalSigner
-from dexml.models.sequence.config import SequenceConfig
+from dexml.models.recipe import Recipe
 from dexml.models.suite import Suite, fit_ensemble, member_oof
 from dexml.models.summaries import judged, suite_manifest
 from dexml.models.tabular import FitSpec, read_oof
@@ -55,16 +55,17 @@ def train(
     split: TimeSplit,
     labels: pd.DataFrame,
     seed: int,
-    sequence: SequenceConfig | None = None,
+    recipe: Recipe,
 ) -> Trained:
     """Fit every member that has inputs, stack them on out-of-fold forecasts, publish the suite."""
-    specs = specifications(tuple(split.train.columns), seed, sequence=sequence)
+    specs = specifications(tuple(split.train.columns), seed, recipe=recipe)
     crew.start_trainers(tuple(specs))
     for name, spec in specs.items():
         label = labels[spec.target].reindex(split.train.index)
         _submit(crew, name, split.train[list(spec.columns)], label, spec)
     done = _wait(crew, step, tuple(specs))
-    return _publish(crew, done, labels[str(Target.DIRECTION)], specs[str(Target.DIRECTION)])
+    direction = labels[str(Target.DIRECTION)]
+    return _publish(crew, done, direction, specs[str(Target.DIRECTION)], recipe.ensemble)
 
 
 def _submit(
@@ -91,7 +92,11 @@ def _wait(crew: Crew, step: Step, names: tuple[str, ...]) -> dict[str, FitStatus
 
 
 def _publish(
-    crew: Crew, done: dict[str, FitStatus], direction: pd.Series[float], spec: FitSpec
+    crew: Crew,
+    done: dict[str, FitStatus],
+    direction: pd.Series[float],
+    spec: FitSpec,
+    method: str | None,
 ) -> Trained:
     registry, signer, clock = crew.place.registry, LocalSigner(crew.place.home), SystemClock()
     digests = {name: str(status.digest) for name, status in done.items()}
@@ -99,7 +104,7 @@ def _publish(
         registry.sign(digest, signer, clock.now())
     opened = {name: registry.open(digest) for name, digest in digests.items()}
     folders = {name: folder for name, (folder, _) in opened.items()}
-    ensemble, said = fit_ensemble(member_oof(folders), direction, spec, VOTERS)
+    ensemble, said = fit_ensemble(member_oof(folders), direction, spec, VOTERS, method)
     members: dict[str, Forecaster | None] = {str(target): None for target in Target}
     members |= {name: load_forecaster(folder) for name, folder in folders.items()}
     base_rate = read_oof(folders[str(Target.DIRECTION)])["base_rate"].reindex(said.index)

@@ -21,7 +21,7 @@ from dexml.experiments.identity import code_digest, configuration_digest
 from dexml.experiments.sources import plant_market, recorded_market
 from dexml.experiments.specifications import specifications
 from dexml.experiments.training import TimeSplit, split_in_time
-from dexml.models.sequence.config import SequenceConfig
+from dexml.models.recipe import Recipe
 from dexml.state import KernelConfig
 
 __all__ = ["HoldoutOptions", "run_holdout"]
@@ -48,7 +48,7 @@ class HoldoutOptions:
     seed: int = 0
     predictions_out: Path | None = None
     kernel: KernelConfig = field(default_factory=KernelConfig)
-    sequence: SequenceConfig | None = None
+    recipe: Recipe = field(default_factory=Recipe)
 
 
 def run_holdout(options: HoldoutOptions, console: Console) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def run_holdout(options: HoldoutOptions, console: Console) -> dict[str, Any]:
     """
     began = time.perf_counter()
     spec = FoldSpec(
-        targets=parse_targets(options.targets), seed=options.seed, sequence=options.sequence
+        targets=parse_targets(options.targets), seed=options.seed, recipe=options.recipe
     )
     with ExitStack() as stack:
         folder = stack.enter_context(sandbox())
@@ -71,7 +71,7 @@ def run_holdout(options: HoldoutOptions, console: Console) -> dict[str, Any]:
         material = prepare(lambda: _market(options), stages, options.seed, options.kernel.universe)
         split = split_in_time(material.panel)
         n_fits = len(
-            specifications(tuple(split.train.columns), spec.seed, spec.targets, spec.sequence)
+            specifications(tuple(split.train.columns), spec.seed, spec.targets, spec.recipe)
         )
         console.print(f"{n_fits} fits of {len(split.train):,} rows.")
         with stages.stage("fits", total=n_fits) as step:

@@ -27,7 +27,7 @@ from dexml.experiments.identity import code_digest, configuration_digest
 from dexml.experiments.sources import plant_market, recorded_market
 from dexml.experiments.specifications import specifications
 from dexml.features.panel import WARM_UP
-from dexml.models.sequence.config import SequenceConfig
+from dexml.models.recipe import Recipe
 from dexml.state import KernelConfig
 from dexml.validation.splits import Split, bar_step, walk_forward
 
@@ -66,7 +66,7 @@ class WalkForwardOptions:
     workers: int = 0
     predictions_out: Path | None = None
     kernel: KernelConfig = field(default_factory=KernelConfig)
-    sequence: SequenceConfig | None = None
+    recipe: Recipe = field(default_factory=Recipe)
 
     @property
     def n_bars(self) -> int:
@@ -89,7 +89,7 @@ def run_walk_forward(options: WalkForwardOptions, console: Console) -> dict[str,
     """
     began = time.perf_counter()
     spec = FoldSpec(
-        targets=parse_targets(options.targets), seed=options.seed, sequence=options.sequence
+        targets=parse_targets(options.targets), seed=options.seed, recipe=options.recipe
     )
     with ExitStack() as stack:
         temp_dir = stack.enter_context(sandbox())
@@ -100,7 +100,7 @@ def run_walk_forward(options: WalkForwardOptions, console: Console) -> dict[str,
             cluster.join_or_start(temp_dir, num_cpus=options.workers or None)
             stack.callback(ray.shutdown)
         n_fits = len(
-            specifications(tuple(material.panel.columns), spec.seed, spec.targets, spec.sequence)
+            specifications(tuple(material.panel.columns), spec.seed, spec.targets, spec.recipe)
         )
         estimate = _say_cost(console, splits, n_fits, min(_n_workers(options), len(splits)))
         windows = windows_of(splits, material.closed_at)

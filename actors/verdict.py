@@ -26,7 +26,7 @@ from dexml.experiments.replay import replay_run
 from dexml.experiments.specifications import specifications
 from dexml.experiments.training import TimeSplit
 from dexml.features.panel import build_panel
-from dexml.models.sequence.config import SequenceConfig
+from dexml.models.recipe import Recipe
 from dexml.models.stages import SUITE
 from dexml.models.suite import ENSEMBLE
 from dexml.promotions import promote
@@ -49,7 +49,7 @@ class Evidence:
     truth: pd.DataFrame | None
     seed: int
     kernel: KernelConfig = field(default_factory=KernelConfig)
-    sequence: SequenceConfig | None = None
+    recipe: Recipe = field(default_factory=Recipe)
 
 
 def score(evidence: Evidence) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def score(evidence: Evidence) -> dict[str, Any]:
 
 def _configuration(evidence: Evidence) -> str:
     specs = specifications(
-        tuple(evidence.split.train.columns), evidence.seed, sequence=evidence.sequence
+        tuple(evidence.split.train.columns), evidence.seed, recipe=evidence.recipe
     )
     first = evidence.split.test.index.get_level_values("closed_at").min()
     fitted = {name: asdict(spec) for name, spec in specs.items()}

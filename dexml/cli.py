@@ -121,7 +121,7 @@ def demo(
             ledger_url=settings.ledger_url,
             registry_uri=settings.registry_uri or "",
             kernel=settings.kernel(),
-            sequence=settings.models.sequence,
+            recipe=settings.models.recipe(),
         )
         shown.result = run_demo(options, shown.console)
 

@@ -78,7 +78,7 @@ def walk_forward(
         seed=seed_of(seed, settings),
         predictions_out=predictions_out,
         kernel=settings.kernel(),
-        sequence=settings.models.sequence,
+        recipe=settings.models.recipe(),
     )
     with screen(as_json) as shown:
         shown.result = run_walk_forward(options, shown.console)
@@ -108,7 +108,7 @@ def backtest(
         seed=seed_of(seed, settings),
         predictions_out=predictions_out,
         kernel=settings.kernel(),
-        sequence=settings.models.sequence,
+        recipe=settings.models.recipe(),
     )
     with screen(as_json) as shown:
         shown.result = run_holdout(options, shown.console)
@@ -141,7 +141,7 @@ def planted(
         seed=seed_of(seed, settings),
         predictions_out=predictions_out,
         kernel=settings.kernel(),
-        sequence=settings.models.sequence,
+        recipe=settings.models.recipe(),
     )
     with screen(as_json) as shown:
         shown.result = run_holdout(options, shown.console)

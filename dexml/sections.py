@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dexml.data.listings import read_listings
 from dexml.domain import Timeframe
+from dexml.models.recipe import Recipe
 from dexml.models.sequence.config import SequenceConfig
 from dexml.universe import UniverseConfig
 
@@ -63,9 +64,17 @@ class ModelSettings(_Section):
         default="fast", description="How much work a fit may be."
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of everything random.")
+    ensemble: Literal["auto", "stacking", "weighted_vote", "bagging"] = Field(
+        default="auto", description="How members are combined; auto: as unseen blocks say."
+    )
     sequence: SequenceConfig = Field(
         default_factory=SequenceConfig, description="The CNN-LSTM; see docs/hyperparameters.md."
     )
+
+    def recipe(self) -> Recipe:
+        """Return what fits take."""
+        method = None if self.ensemble == "auto" else self.ensemble
+        return Recipe(sequence=self.sequence, ensemble=method)
 
 
 class ServeSettings(_Section):

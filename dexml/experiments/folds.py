@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,8 @@ from dexml.models.base import Forecaster, predict_among
 from dexml.models.fits import FitRequest, limits_of, run_fit, write_rows
 from dexml.models.loading import load_forecaster
 from dexml.models.profiles import FitSpec
+from dexml.models.recipe import Recipe
 from dexml.models.rules import HourOfWeekVolume, Reversal, Rule, VolatilityClosedForm
-from dexml.models.sequence.config import SequenceConfig
 from dexml.models.suite import ENSEMBLE, fit_ensemble, member_oof
 
 __all__ = ["FORECAST_COLUMNS", "FoldSpec", "forecast_fold", "with_outcomes"]
@@ -43,7 +43,7 @@ class FoldSpec:
 
     targets: tuple[Target, ...]
     seed: int = 0
-    sequence: SequenceConfig | None = None
+    recipe: Recipe = field(default_factory=Recipe)
 
 
 def forecast_fold(
@@ -78,7 +78,7 @@ def forecast_fold(
         known yet, `p` where the target has no inputs. `train_rate` is the share of ones among the
         training labels.
     """
-    specs = specifications(tuple(train.columns), spec.seed, spec.targets, spec.sequence)
+    specs = specifications(tuple(train.columns), spec.seed, spec.targets, spec.recipe)
     said = pd.DataFrame(np.nan, test.index, [str(target) for target in spec.targets])
     for name, fit in specs.items():
         model = _fitted(name, fit, train, labels, folder)
@@ -88,7 +88,7 @@ def forecast_fold(
     if voters:
         direction = labels[str(Target.DIRECTION)].reindex(train.index)
         oof = member_oof({name: folder / name for name in voters})
-        ensemble, _ = fit_ensemble(oof, direction, specs[voters[0]], VOTERS)
+        ensemble, _ = fit_ensemble(oof, direction, specs[voters[0]], VOTERS, spec.recipe.ensemble)
         said[ENSEMBLE] = ensemble.predict(said[voters])
     return with_outcomes(said, train, test, labels)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dexml.domain import Target
 from dexml.features.panel import view
-from dexml.models.sequence.config import SequenceConfig
+from dexml.models.recipe import Recipe
 from dexml.models.tabular import FitSpec
 
 __all__ = ["DIRECTIONAL", "JOINT", "SEQUENCE", "VOTERS", "specifications"]
@@ -23,13 +23,13 @@ def specifications(
     columns: tuple[str, ...],
     seed: int,
     targets: Iterable[Target] = tuple(Target),
-    sequence: SequenceConfig | None = None,
+    recipe: Recipe | None = None,
 ) -> dict[str, FitSpec]:
     """Return what is to be fitted from the columns of a panel; a target without inputs is absent.
 
     Each target has a view of its own. Where there are news or macro columns, the ensemble also has
     a joint member that sees the direction through all views at once, for what only shows together.
-    A `sequence` that is enabled adds the CNN-LSTM, which sees the view of the direction.
+    A recipe with `sequence` enabled adds the CNN-LSTM, which sees the view of the direction.
     """
     views = {str(target): view(target, columns) for target in targets}
     wanted = {name: seen for name, seen in views.items() if seen}
@@ -39,6 +39,6 @@ def specifications(
     if joint and joint not in wanted.values():
         specs[JOINT] = FitSpec(target=str(Target.DIRECTION), columns=joint, seed=seed)
     direction = specs.get(str(Target.DIRECTION))
-    if sequence is not None and sequence.enabled and direction is not None:
-        specs[SEQUENCE] = replace(direction, sequence=sequence)
+    if recipe is not None and recipe.sequence.enabled and direction is not None:
+        specs[SEQUENCE] = replace(direction, sequence=recipe.sequence)
     return specs

@@ -160,7 +160,11 @@ def member_oof(folders: Mapping[str, Path | None]) -> pd.DataFrame:
 
 
 def fit_ensemble(
-    oof: pd.DataFrame, label: pd.Series, spec: FitSpec, members: tuple[str, ...] = _LOGIT_MEMBERS
+    oof: pd.DataFrame,
+    label: pd.Series,
+    spec: FitSpec,
+    members: tuple[str, ...] = _LOGIT_MEMBERS,
+    method: str | None = None,
 ) -> tuple[Ensemble, pd.Series]:
     """Learn the ensemble from out-of-fold forecasts, and judge it by blocks it did not see.
 
@@ -174,6 +178,8 @@ def fit_ensemble(
         Its folds and embargo are those of the members.
     members : tuple of str
         Which may take part; those without a column do not.
+    method : str, optional
+        As for `choose`.
 
     Returns
     -------
@@ -188,7 +194,7 @@ def fit_ensemble(
     closed_at = rows.index.get_level_values("closed_at")
     splits = block_splits(closed_at, spec.n_folds, bar_step(closed_at) * spec.embargo_bars)
     equal = 1 / rows.shape[1]  # the members are calibrated: few rows leave their mean
-    chosen = choose(rows, labels, splits, prior=equal)
+    chosen = choose(rows, labels, splits, method, prior=equal)
     return chosen.ensemble, pd.Series(chosen.forecasts, rows.index, name=ENSEMBLE)
 
 

@@ -24,6 +24,7 @@ from dexml.experiments.training import split_in_time
 from dexml.features.panel import build_panel
 from dexml.models.fits import FitLimits, FitRequest
 from dexml.models.listing import rows_of
+from dexml.models.recipe import Recipe
 from dexml.models.registry import Registry
 from dexml.simulation.market import MarketConfig, plant
 from dexml.targets import labels
@@ -52,7 +53,7 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Training]:
         history = crew.history()
         split, found = split_in_time(build_panel(history)), labels(history.bars)
         with Stages(Console(quiet=True), memory).stage("training", total=6) as step:
-            trained = train(crew, step, split, found, 0)
+            trained = train(crew, step, split, found, 0, Recipe())
         evidence = Evidence(crew=crew, trained=trained, split=split, truth=None, seed=0)
         yield Training(crew, trained, evidence, score(evidence))
         crew.ledger.close()

@@ -141,3 +141,10 @@ def test_a_home_on_the_command_line_overrules_file_and_environment(tmp_path: Pat
     assert (home.value, home.source) == (str(tmp_path / "mine"), "--home")
     home = next(one for one in in_force(path, {}) if one.name == "home")
     assert (home.value, home.source) == ("/from/file", str(path))
+
+
+def test_how_members_are_combined_may_be_asked_for() -> None:
+    assert load_settings(None, {}).models.recipe().ensemble is None
+    assert load_settings(None, {"DEXML_MODELS__ENSEMBLE": "bagging"}).models.recipe().ensemble == (
+        "bagging"
+    )
