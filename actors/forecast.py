@@ -99,13 +99,15 @@ class ForecastActor:
         history = self._history(closed_at)
         stored = self._ledger.forecasts(self._run, closed_at)
         table = _from_ledger(stored) if stored else self._compute(epoch, history, closed_at)
+        shares = self._suite.ensemble.shares(table)
         self._latest = {
             str(name): {
                 "instrument": str(name),
                 "closed_at": closed_at.isoformat(),
                 **self._view(row),
+                "shares": _plain(share),
             }
-            for name, row in table.iterrows()
+            for (name, row), (_, share) in zip(table.iterrows(), shares.iterrows(), strict=True)
         }
         newest = {name: bars.bar(-1) for name, bars in history.bars.items()}
         return Forecasts(
@@ -157,7 +159,7 @@ class ForecastActor:
         ]
 
     def _view(self, row: pd.Series[float]) -> dict[str, Any]:
-        values = {str(key): None if pd.isna(value) else float(value) for key, value in row.items()}
+        values = _plain(row)
         return {
             "probability": values.pop(ENSEMBLE),
             "targets": values,
@@ -168,6 +170,10 @@ class ForecastActor:
         if self._epoch is None:
             raise ActorNotReady("forecast", "must be started", "new", "Call start(epoch) first.")
         return self._epoch
+
+
+def _plain(row: pd.Series[float]) -> dict[str, float | None]:
+    return {str(key): None if pd.isna(value) else float(value) for key, value in row.items()}
 
 
 def _inputs(closed_at: datetime, rows: pd.DataFrame) -> list[dict[str, Any]]:

@@ -101,7 +101,8 @@ def prediction(latest: Row, risk: Row, decisions: Sequence[Row], now: datetime) 
     Parameters
     ----------
     latest : mapping
-        The forecast: instrument, closed_at, probability, targets, models.
+        The forecast: instrument, closed_at, probability, targets, models, and shares: by how much
+        each member moved the log-odds of the ensemble.
     risk : mapping
         The kernel's book, for the position's levels and the state of risk.
     decisions : sequence of mapping
@@ -118,6 +119,7 @@ def prediction(latest: Row, risk: Row, decisions: Sequence[Row], now: datetime) 
         "prediction": {
             "probability": latest.get("probability"),
             "targets": targets,
+            "shares": dict(latest.get("shares") or {}),
             "degraded": sorted(name for name, value in targets.items() if value is None),
             "decision": {name: decision.get(name) for name in _DECISION} if decision else None,
             "position": {name: position.get(name) for name in _POSITION} if position else None,
