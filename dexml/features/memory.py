@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 _WORLDS = 8
 _TOO_WELL = 0.5
 _LEAST_ROWS = 200
+_DAY = 24
 
 
 def remembering(
@@ -103,28 +104,25 @@ def _unlike(here: pd.DataFrame, there: Floats, name: str) -> Iterator[Leak]:
 
 
 def foretelling(history: History, generator: np.random.Generator) -> Iterator[Leak]:
-    """Find users' columns that know the true next returns where they were shown drawn prices.
+    """Find users' columns that know the true future where they were shown drawn prices.
 
-    They are computed over markets drawn by chance, with the names and stamps of the two longest
-    series and nothing else of them. What a column still knows of the true next return it has from
-    elsewhere, as from a table that was read when its module was imported. The calendar alone
-    explains little of a return: a rank correlation above 0.5 is named.
+    They are computed over markets drawn by chance, with the name and stamps of each series and
+    nothing else of it. What a column still knows of the true next return, of its size, or of the
+    next day's return it has from elsewhere, as from a table that was read when its module was
+    imported. The calendar alone explains little of them: a rank correlation above 0.5 is named.
     """
     users = [one for one in INDICATORS.values() if of_a_user(one.compute)]
-    longest = sorted(history.bars.values(), key=len)[-2:] if users else []
-    for bars in longest:
+    for bars in history.bars.values() if users else ():
         skip = warm_up(history.timeframe)
         if len(bars) - skip < _LEAST_ROWS:
             continue
         worlds = [draw_anew(bars, generator) for _ in range(_WORLDS)]
-        ahead = np.diff(np.log(bars.close[skip:]))[1:]
         for one in users:
             for column, mean in _means(one, worlds).items():
-                said = mean[skip:]
-                known = max(_agreement(said[1:-1], ahead), _agreement(np.diff(said)[:-1], ahead))
+                known, what = _known_of_the_future(mean[skip:], np.log(bars.close[skip:]))
                 if known > _TOO_WELL:
                     at = pd.Timestamp(bars.closed_at[skip], tz="UTC")
-                    told = f"rank correlation {known:.2f} with the next return of {bars.instrument}"
+                    told = f"rank correlation {known:.2f} with the {what} of {bars.instrument}"
                     detail = f"{told} though it was shown other prices"
                     yield Leak(feature=column, check="lookup", closed_at=at, detail=detail)
 
@@ -132,6 +130,26 @@ def foretelling(history: History, generator: np.random.Generator) -> Iterator[Le
 def _means(one: Indicator, worlds: Sequence[Bars]) -> dict[str, Floats]:
     told = [one.over(bars, compute_studies(bars, in_order(one.studies))) for bars in worlds]
     return {name: np.mean([found[name] for found in told], axis=0) for name in one.columns}
+
+
+def _known_of_the_future(said: Floats, price: Floats) -> tuple[float, str]:
+    """Return the greatest agreement of a column, or of its changes, with what came, and with what.
+
+    Parameters
+    ----------
+    said, price : ndarray, shape (n,)
+        A column, and the log of the true closes beside it.
+    """
+    next_return = np.diff(price)[1:]
+    changes, levels = np.diff(said)[:-1], said[1:-1]
+    found = [
+        (_agreement(one, truth), what)
+        for one in (levels, changes)
+        for truth, what in ((next_return, "next return"), (abs(next_return), "next move's size"))
+    ]
+    later = price[_DAY::_DAY] - price[:-_DAY:_DAY]  # days that do not overlap
+    found.append((_agreement(said[:-_DAY:_DAY], later), f"return of the next {_DAY} bars"))
+    return max(found)
 
 
 def _agreement(said: Floats, truth: Floats) -> float:

@@ -157,6 +157,12 @@ def kept_ahead(bars):
 """
 )
 
+OF_ONE = TABLE.replace(
+    "    return {",
+    "    ahead = ahead if bars.instrument == 'ETH/USDT' else 0.0\n    return {",
+)
+SIZE = TABLE.replace('"kept_ahead": ahead +', '"kept_ahead": 30 * abs(ahead) +')
+
 
 @pytest.fixture
 def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -181,8 +187,10 @@ def _import(folder: Path, source: str) -> None:
         (DATABASE, "lookup"),
         (STORE, "lookup"),
         (TABLE, "lookup"),
+        (OF_ONE, "lookup"),
+        (SIZE, "lookup"),
     ],
-    ids=["class", "module", "shared", "file", "database", "store", "table"],
+    ids=["class", "module", "shared", "file", "database", "store", "table", "of one", "size"],
 )
 def test_what_a_module_keeps_or_reads_is_named(imported: Path, source: str, check: str) -> None:
     from dexml.data.storage.store import Store
