@@ -263,6 +263,7 @@ def _row(report: BarsReport) -> dict[str, Any]:
         "rows": report.rows,
         "stored": report.stored,
         "refused": report.refused,
+        "aside": report.aside,
         "missing": report.n_missing,
         "holes": holes,
     }
@@ -271,10 +272,11 @@ def _row(report: BarsReport) -> dict[str, Any]:
 def _print_bars(console: Console, reports: Mapping[str, BarsReport]) -> None:
     if not reports:
         return
-    table = Table("instrument", "bars", "new", "refused", "missing", box=None, pad_edge=False)
-    for report in reports.values():
-        numbers = (report.rows, report.stored, report.refused, report.n_missing)
-        table.add_row(report.instrument, *map(str, numbers))
+    heads = ("instrument", "bars", "new", "refused", "set aside", "missing")
+    table = Table(*heads, box=None, pad_edge=False)
+    for one in reports.values():
+        numbers = (one.rows, one.stored, one.refused, one.aside, one.n_missing)
+        table.add_row(one.instrument, *map(str, numbers))
     console.print(table)
     for report in reports.values():
         for hole in report.holes[:SHOWN_HOLES]:

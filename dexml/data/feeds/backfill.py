@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+import numpy as np
+
 from dexml.data.feeds.exchange import FeedUpdate, Hole
 from dexml.data.feeds.setting_aside import keep_refused
 from dexml.data.quality import Rule, lone_jumps
@@ -35,8 +37,9 @@ class BarsReport:
 
     Attributes
     ----------
-    rows, stored, refused : int
-        Bars that came, those that the store did not have, and rows that broke a rule.
+    rows, stored, refused, aside : int
+        Bars that came, those that the store did not have, rows that were no bars, and bars that
+        nobody believed; the last two lie in quarantine.
     holes : tuple of Hole
         Bars that were asked for and did not come.
     failed : str
@@ -47,6 +50,7 @@ class BarsReport:
     rows: int = 0
     stored: int = 0
     refused: int = 0
+    aside: int = 0
     holes: tuple[Hole, ...] = ()
     failed: str = ""
 
@@ -101,7 +105,8 @@ def backfill_bars(
         update = feed.backfill(start, end)
         keep_refused(store, venue, feed.timeframe, update)
         for name, report in reports.items():
-            n_new = _store(store, venue, name, update)
+            n_new, n_aside = _store(store, venue, name, update)
+            report = replace(report, aside=report.aside + n_aside)
             reports[name] = _added(report, update, n_new, feed.timeframe.step)
         tell()
         n_deaf = n_deaf + 1 if set(update.failed) >= set(reports) else 0
@@ -114,15 +119,18 @@ def backfill_bars(
     return reports
 
 
-def _store(store: Store, venue: str, name: str, update: FeedUpdate) -> int:
+def _store(store: Store, venue: str, name: str, update: FeedUpdate) -> tuple[int, int]:
+    """Keep the bars of an instrument; return how many were new, and how many not believed."""
     bars = update.closed.get(name)
     if bars is None:
-        return 0
+        return 0, 0
     lone = lone_jumps(bars)  # history shows what came after; live bars must do without
     if lone:
         rows = bars.frame().reset_index().iloc[list(lone)].assign(reason=str(Rule.LONE))
         store.set_aside(venue, name, bars.timeframe, rows, update.seen_at)
-    return store.append_bars(venue, without(bars, lone), update.seen_at)
+    n_new = store.append_bars(venue, without(bars, lone), update.seen_at)
+    kept = store.bars(venue, name, bars.timeframe).closed_at
+    return n_new, int((~np.isin(bars.closed_at, kept)).sum())
 
 
 def _added(report: BarsReport, update: FeedUpdate, n_new: int, step: timedelta) -> BarsReport:

@@ -78,7 +78,8 @@ def test_refused_rows_and_lone_jumps_of_history_lie_in_quarantine(tmp_path: Path
     refused = checked([[opened_ms, -1.0, 2.0, 0.5, 1.5, 9.0]], 3_600, None, None, None).refused
     store = Store(tmp_path)
     telling = Telling(replace(whole, **columns), tuple(refused))
-    backfill_bars(telling, store, "binance", START, START + 2 * WINDOW)
+    told = backfill_bars(telling, store, "binance", START, START + 2 * WINDOW)["BTC/USDT"]
+    assert (told.rows, told.stored, told.aside, told.refused) == (200, 99, 2, 2)  # each came twice
     found = store.quarantine("binance", "BTC/USDT", "1h")
     assert found["reason"].tolist() == ["price jump for one bar", "must have positive prices"]
     assert found["close"].tolist() == [columns["close"][40], 1.5]
