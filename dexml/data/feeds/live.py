@@ -19,7 +19,7 @@ from dexml.data.feeds.hearing import Row, Said, TradeBars, Traded
 from dexml.data.feeds.reading import Pause, Reader
 from dexml.data.feeds.rows import SETTLE_S, FeedUpdate, Fetched, bars_of
 from dexml.data.feeds.streaming import open_async_driver, open_session, watching
-from dexml.data.feeds.track import Track
+from dexml.data.feeds.track import OVERLAP, Track
 from dexml.data.feeds.venues import translating, venue_named
 from dexml.data.http import Patience
 from dexml.data.quotes import market_at
@@ -85,8 +85,12 @@ class LiveFeed:
 
     def _track(self, stored: datetime | None) -> Track:
         step, stream = self.timeframe.seconds, self.venue.stream
-        last = None if stored is None else int(stored.timestamp()) // step * step - step
-        return Track(step, last, says_final=stream is not None and stream.says_final)
+        says_final = stream is not None and stream.says_final
+        if stored is None:
+            return Track(step, None, says_final)
+        last = int(stored.timestamp()) // step * step - step
+        # an earlier life may have believed its stream while REST was down: one page tells
+        return Track(step, last, says_final, audited=last - (self.venue.page - OVERLAP) * step)
 
     @property
     def is_idle(self) -> bool:

@@ -12,7 +12,7 @@ import math
 from dexml.data.feeds.hearing import Row
 from dexml.data.feeds.rows import SETTLE_S, Fetched, RefusedRow, row_fault, split
 
-__all__ = ["Track"]
+__all__ = ["OVERLAP", "Track"]
 
 OVERLAP = 3  # bars read again, to see late corrections
 GRACE_S = 5  # for a stream to say that a bar is final, before REST is asked
@@ -34,6 +34,8 @@ class Track:
         Opening of the newest bar that is stored already.
     says_final : bool
         As in `Stream`; False without a stream.
+    audited : int, optional
+        Opening of the newest stored bar that REST is known to have shown; `last` unless given.
 
     Attributes
     ----------
@@ -51,9 +53,11 @@ class Track:
         REST showed trades that the stream should have told of.
     """
 
-    def __init__(self, step_s: int, last: int | None, says_final: bool) -> None:
+    def __init__(
+        self, step_s: int, last: int | None, says_final: bool, audited: int | None = None
+    ) -> None:
         self._step_s, self._says_final = step_s, says_final
-        self.last = self.audited = last
+        self.last, self.audited = last, last if audited is None else audited
         self.newest: int | None = None
         self.price: float | None = None
         self.n_refused = 0

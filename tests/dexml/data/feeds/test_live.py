@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from dexml.clock import SimulatedClock
 from dexml.data.storage.store import Store
-from dexml.domain import History
+from dexml.domain import PRICE_COLUMNS, History
 from dexml.simulation.exchanges import ExchangeServers, Fault
 from tests.dexml.data.feeds.markets import MINUTE, NAMES, START, VENUES, Follower, digest, market
 
@@ -137,6 +138,24 @@ def followed(
 
     with ExchangeServers(History(bars=MARKET), clock) as servers:
         asyncio.run(live(servers))
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_what_an_earlier_life_took_from_its_stream_is_looked_up_after_a_restart(
+    venue: str, tmp_path: Path
+) -> None:
+    async def story(follower: Follower, _servers: ExchangeServers) -> None:
+        for _ in range(12):
+            await follower.live_a_bar(5.0)
+        stored = follower.store.bars(venue, NAMES[0], "1m").take(slice(-9, -8))
+        prices = {name: getattr(stored, name) * 1.01 for name in PRICE_COLUMNS}
+        follower.store.append_bars(venue, replace(stored, **prices))
+        await follower.restart()
+        await follower.live_a_bar(5.0)
+        await follower.settle(2.0)
+
+    followed(venue, tmp_path, story)
+    assert digest(tmp_path, venue) == planted_digest(venue, N_BEFORE + 13)
 
 
 @pytest.mark.parametrize("venue", ["binance", "coinbaseexchange"])
