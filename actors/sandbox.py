@@ -10,7 +10,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -27,7 +27,7 @@ _HALF_WRITTEN = re.compile(r"\..+\.(\d+)\.(?:partial|tmp)")
 
 @contextmanager
 def sandbox(home: Path | None = None) -> Iterator[Path]:
-    """Give a short temporary folder; at the end stop every descendant process and remove it.
+    """Give a short temporary folder; at the end stop what was started since and remove it.
 
     Parameters
     ----------
@@ -36,10 +36,11 @@ def sandbox(home: Path | None = None) -> Iterator[Path]:
         removed too, now and at the end.
 
     The process becomes the reaper of its orphaned descendants, so that a worker whose parent died
-    (Ray starts processes through processes) is still found. Ctrl-C, SIGTERM and a closed terminal
-    all unwind through here; further ones are ignored from then on. Descendants put their own
-    temporary files into the folder, so that even a killed one leaves none behind. What a run left
-    that was itself killed with SIGKILL is removed by the next one.
+    (Ray starts processes through processes) is still found; what its caller had started before, and
+    whatever that starts, is left alone. Ctrl-C, SIGTERM and a closed terminal all unwind through
+    here; further ones are ignored from then on. Descendants put their own temporary files into the
+    folder, so that even a killed one leaves none behind. What a run left that was itself killed
+    with SIGKILL is removed by the next one.
     """
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     _sweep_folders(Path(_short_folder()))
@@ -47,9 +48,10 @@ def sandbox(home: Path | None = None) -> Iterator[Path]:
         _sweep(home)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_short_folder()))
     (folder / _OWNER).write_text(_identity(psutil.Process()))
+    others = psutil.Process().children(recursive=True)
 
     def clean_up() -> None:
-        _stop_descendants()
+        _stop_descendants(others)
         shutil.rmtree(folder, ignore_errors=True)
         if home is not None:
             _sweep(home)
@@ -116,17 +118,25 @@ def _sweep(home: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def _stop_descendants(grace_s: float = 3.0) -> None:
-    ours = psutil.Process().children(recursive=True)
+def _stop_descendants(others: list[psutil.Process], grace_s: float = 3.0) -> None:
+    ours = _descendants_but(others)
     for process in ours:
         _signal(process, signal.SIGTERM)
     _, alive = psutil.wait_procs(ours, timeout=grace_s)
-    while alive := alive or psutil.Process().children(recursive=True):
+    while alive := alive or _descendants_but(others):
         for process in alive:
             _signal(process, signal.SIGKILL)
         psutil.wait_procs(alive, timeout=grace_s)
-        _reap()
+        _reap(alive)
         alive = []
+
+
+def _descendants_but(others: list[psutil.Process]) -> list[psutil.Process]:
+    spared = set(others)
+    for process in others:
+        with suppress(psutil.NoSuchProcess):
+            spared.update(process.children(recursive=True))
+    return [each for each in psutil.Process().children(recursive=True) if each not in spared]
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:
@@ -136,12 +146,10 @@ def _signal(process: psutil.Process, number: signal.Signals) -> None:
         return
 
 
-def _reap() -> None:
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        return
+def _reap(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(ChildProcessError):
+            os.waitpid(process.pid, os.WNOHANG)
 
 
 class MemoryWatch:

@@ -139,17 +139,18 @@ class Universe:
         return {name: reason for name, reason in reasons.items() if reason}
 
     def rows(self, index: pd.Index[Any]) -> Flags:
-        """Tell for each row (closed_at, instrument) of a panel if it was a member at its close."""
+        """Tell for each row (closed_at, instrument) of a panel if it was a member at its close.
+
+        Who has no bar that closed then was none.
+        """
         names = index.get_level_values("instrument")
         stamps = pd.DatetimeIndex(index.get_level_values("closed_at")).asi8.view("M8[ns]")
         held = np.zeros(len(index), dtype=np.bool_)
         for name in names.unique():
             mine = np.flatnonzero(names == name)
             bars = self.bars[str(name)]
-            there = np.searchsorted(bars.closed_at, stamps[mine])
-            held[mine] = (self._is_listed(bars.instrument, bars.closed_at) & self._liquid(bars))[
-                there
-            ]
+            member = self._is_listed(bars.instrument, bars.closed_at) & self._liquid(bars)
+            held[mine] = np.isin(stamps[mine], bars.closed_at[member])
         return held
 
     def quote_volume(self, instrument: str, at: datetime) -> float:

@@ -12,19 +12,15 @@ from actors.crew import Crew, Place
 from actors.supervisor import Member, Supervisor
 from dexml.clock import SimulatedClock
 from dexml.data.feeds.rows import SETTLE_S
-from dexml.domain import Target, to_datetime
+from dexml.domain import to_datetime
 from dexml.experiments.sources import bar_sets
 from dexml.features.panel import build_panel, view
-from dexml.models.fits import FitRequest, run_fit, write_rows
-from dexml.models.local_signer import LocalSigner
-from dexml.models.registry import Registry
-from dexml.models.suite import Suite, fit_ensemble, member_oof
-from dexml.models.tabular import FitSpec, TabularForecaster
 from dexml.simulation.exchanges import ExchangeServers, Switchboard
 from dexml.simulation.market import MarketConfig, plant
 from dexml.state import KernelConfig
 from dexml.system import initial_state, warm_up
 from dexml.targets import labels
+from tests.direction_suite import publish_direction
 
 RUN = "demo-20240101-000000-1"
 NAMES = ("BTC/USDT", "ETH/USDT")
@@ -83,18 +79,8 @@ def publish_suite(home: Path) -> str:
     """Fit `direction` on the bars before the loop begins and publish it alone."""
     panel = build_panel(MARKET.history.until(MARKET.history.bars[NAMES[0]].closed_at[N_HISTORY]))
     panel = panel.iloc[: -2 * len(NAMES)]
-    name, columns = str(Target.DIRECTION), view("direction", panel.columns)
-    label = labels(MARKET.history.bars)[name].reindex(panel.index)
-    home.mkdir(parents=True, exist_ok=True)
-    rows = write_rows(panel[list(columns)], label, home / "rows.parquet")
-    spec = FitSpec(target=name, columns=columns, n_folds=3)
-    run_fit(FitRequest(rows=str(rows), spec=spec), home / "fitted")
-    ensemble, _ = fit_ensemble(member_oof({name: home / "fitted"}), label, spec)
-    suite = Suite(members={name: TabularForecaster.load(home / "fitted")}, ensemble=ensemble)
-    registry = Registry.of(home)
-    digest = suite.publish(registry)
-    registry.sign(digest, LocalSigner(home), INSTANTS[N_HISTORY])
-    return digest
+    columns = view("direction", panel.columns)
+    return publish_direction(home, panel, columns, labels(MARKET.history.bars), INSTANTS[N_HISTORY])
 
 
 def _begin(crew: Crew, model: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -66,7 +66,7 @@ def mutants(source: str) -> list[Mutant]:
     Examples
     --------
     >>> [one.change for one in mutants("def f(x):\\n    return x < 3")]
-    ['x < 3 becomes x <= 3', '3 becomes 4']
+    ['return x < 3 becomes return None', 'x < 3 becomes x <= 3', '3 becomes 4']
     """
     n_nodes = sum(1 for _ in ast.walk(ast.parse(source)))
     return [made for place in range(n_nodes) for made in _at(source, place)]
@@ -96,13 +96,13 @@ def _nodes(tree: ast.Module) -> list[ast.AST]:
 def _changes(node: ast.AST) -> Iterator[Change]:
     yield from _changed_operators(node)
     match node:
-        case ast.Constant(value=bool()):
-            yield lambda one: ast.Constant(not one.value)  # type: ignore[attr-defined]
-        case ast.Constant(value=int() | float()):
-            yield lambda one: ast.Constant(one.value + 1)  # type: ignore[attr-defined]
+        case ast.Constant(value=bool() as value):
+            yield _with("value", not value)
+        case ast.Constant(value=int() | float() as value):
+            yield _with("value", value + 1)
         case ast.IfExp():
-            yield lambda one: one.body  # type: ignore[attr-defined, no-any-return]
-            yield lambda one: one.orelse  # type: ignore[attr-defined, no-any-return]
+            yield _only("body")
+            yield _only("orelse")
         case ast.Name(id=name, ctx=ast.Load()) if name in _NAMES:
             yield _with("id", _NAMES[name])
         case ast.Attribute(attr=name, ctx=ast.Load()) if name in _NAMES:
@@ -120,12 +120,20 @@ def _changed_operators(node: ast.AST) -> Iterator[Change]:
         case ast.BoolOp(op=op):
             yield _with("op", ast.Or() if isinstance(op, ast.And) else ast.And())
         case ast.UnaryOp(op=ast.USub() | ast.Not() | ast.Invert()):
-            yield lambda one: one.operand  # type: ignore[attr-defined, no-any-return]
+            yield _only("operand")
 
 
 def _with(name: str, value: object) -> Change:
     def change(node: ast.AST) -> None:
         setattr(node, name, value)
+
+    return change
+
+
+def _only(name: str) -> Change:
+    def change(node: ast.AST) -> ast.AST:
+        part: ast.AST = getattr(node, name)
+        return part
 
     return change
 
@@ -136,24 +144,22 @@ def _is_none(node: ast.AST) -> bool:
 
 def _left_alone(tree: ast.Module) -> set[ast.AST]:
     """Return what has no meaning when it runs."""
-    found: set[ast.AST] = set()
-    for node in ast.walk(tree):
-        parts: list[ast.AST | None] = []
-        match node:
-            case ast.FunctionDef():
-                arguments = [*node.args.args, *node.args.kwonlyargs, *node.args.posonlyargs]
-                parts = [node.returns, *(one.annotation for one in arguments)]
-            case ast.AnnAssign():
-                parts = [node.annotation]
-            case ast.Assign(targets=[ast.Name(id="__all__")]):
-                parts = [node]
-            case ast.Raise():  # the words of an error, not whether it is raised
-                parts = [node]
-            case ast.Call(func=ast.Name(id="TypeVar" | "NamedTuple")):
-                parts = [node]
-        for part in parts:
-            found |= set() if part is None else set(ast.walk(part))
-    return found
+    parts = (part for node in ast.walk(tree) for part in _silent(node) if part is not None)
+    return {inner for part in parts for inner in ast.walk(part)}
+
+
+def _silent(node: ast.AST) -> Sequence[ast.AST | None]:
+    match node:
+        case ast.FunctionDef():
+            arguments = [*node.args.args, *node.args.kwonlyargs, *node.args.posonlyargs]
+            return [node.returns, *(one.annotation for one in arguments)]
+        case ast.ClassDef():
+            return node.decorator_list
+        case ast.AnnAssign():
+            return [node.annotation]
+        case ast.Assign(targets=[ast.Name(id="__all__")]) | ast.Raise():
+            return [node]  # of an error the words; whether it is raised is tried where it is asked
+    return []
 
 
 class _Replace(ast.NodeTransformer):

@@ -39,3 +39,18 @@ def test_a_signal_leaves_no_process_and_no_folder(number: signal.Signals) -> Non
     process.wait(timeout=20)
     assert not folder.exists()
     assert [child for child in family if child.is_running()] == []
+
+
+def test_what_the_caller_had_started_before_lives_on() -> None:
+    code = """
+import subprocess, sys
+from actors.sandbox import sandbox
+sleeping = [sys.executable, "-c", "import time; time.sleep(99)"]
+before = subprocess.Popen(sleeping)
+with sandbox():
+    inside = subprocess.Popen(sleeping)
+print(before.poll() is None, inside.poll() is None)
+before.kill()
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ran.stdout.split() == ["True", "False"], ran.stderr

@@ -110,6 +110,13 @@ def test_membership_uses_nothing_that_came_later(
     assert whole.rows(index).tolist() == each
 
 
+def test_a_row_without_a_bar_is_no_member() -> None:
+    universe = Universe(bars={"A/USDT": series("A/USDT", [1, 2, 4])})
+    stamps = pd.date_range("2024-01-01T01:00", periods=5, freq="h", tz="UTC", unit="ns")
+    index = pd.MultiIndex.from_product([stamps, ["A/USDT"]], names=["closed_at", "instrument"])
+    assert universe.rows(index).tolist() == [True, True, False, True, False]
+
+
 def test_rules_that_cannot_be_are_refused() -> None:
     for wrong in ({"min_quote_volume": -1.0}, {"window_hours": 0}, {"silence_hours": 0}):
         with pytest.raises(ConfigError, match=f"universe.{next(iter(wrong))} must be at least"):

@@ -20,22 +20,18 @@ import ray
 from actors import runtime
 from actors.crew import Crew, Place
 from dexml.clock import SimulatedClock
-from dexml.domain import Target, to_datetime
+from dexml.domain import to_datetime
 from dexml.events import Decision
 from dexml.experiments.replay import replay_run
 from dexml.experiments.sources import bar_sets
 from dexml.features.panel import PRICE_CORE, build_panel
-from dexml.models.fits import FitRequest, run_fit, write_rows
-from dexml.models.local_signer import LocalSigner
-from dexml.models.registry import Registry
-from dexml.models.suite import Suite, fit_ensemble, member_oof
-from dexml.models.tabular import FitSpec, TabularForecaster
 from dexml.records import decode_command
 from dexml.simulation.exchanges import ExchangeServers
 from dexml.simulation.market import MarketConfig, plant
 from dexml.state import KernelConfig
 from dexml.system import initial_state, warm_up
 from dexml.targets import labels
+from tests.direction_suite import publish_direction
 
 NAMES = ("BTC/USDT", "ETH/USDT")
 N_HISTORY = 1_000
@@ -49,18 +45,9 @@ INSTANTS = [to_datetime(stamp) for stamp in CONFIG.closed_at]
 def publish_suite(home: Path) -> str:
     """Fit `direction` on the bars before the loop begins and publish it alone."""
     panel = build_panel(MARKET.history.until(CONFIG.closed_at[N_HISTORY - 1])).iloc[: -len(NAMES)]
-    name = str(Target.DIRECTION)
-    label = labels(MARKET.history.bars)[name].reindex(panel.index)
-    home.mkdir(parents=True, exist_ok=True)
-    rows = write_rows(panel[list(PRICE_CORE)], label, home / "rows.parquet")
-    spec = FitSpec(target=name, columns=PRICE_CORE, n_folds=3)
-    run_fit(FitRequest(rows=str(rows), spec=spec), home / "fitted")
-    ensemble, _ = fit_ensemble(member_oof({name: home / "fitted"}), label, spec)
-    suite = Suite(members={name: TabularForecaster.load(home / "fitted")}, ensemble=ensemble)
-    registry = Registry.of(home)
-    digest = suite.publish(registry)
-    registry.sign(digest, LocalSigner(home), INSTANTS[N_HISTORY])
-    return digest
+    return publish_direction(
+        home, panel, PRICE_CORE, labels(MARKET.history.bars), INSTANTS[N_HISTORY]
+    )
 
 
 @dataclass(kw_only=True)
