@@ -90,6 +90,8 @@ def interruptible(
 ) -> Iterator[Callable[[], None]]:
     """Let a signal unwind the block once; from `end` on, and after it was heard, all are ignored.
 
+    Once one was heard the block ends with KeyboardInterrupt, whatever fails while it unwinds.
+
     Parameters
     ----------
     last_resort : callable
@@ -110,6 +112,10 @@ def interruptible(
     _Forks.guard(mine)
     try:
         yield mine.end
+    except Exception as error:
+        if mine.heard is None:
+            raise
+        raise KeyboardInterrupt from error  # what it met with on its way out is no news
     finally:
         mine.end()
         _Forks.guard(None)

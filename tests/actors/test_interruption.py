@@ -52,6 +52,12 @@ CATCHES_ALL = """
             except BaseException:
                 pass
 """
+FAILS_ON_THE_WAY_OUT = """
+        try:
+            time.sleep(99)
+        finally:
+            raise ConnectionError("what was spoken to has heard it, too")
+"""
 
 
 def _ended(block: str, folder: Path, patience_s: float, *numbers: signal.Signals) -> int:
@@ -91,4 +97,9 @@ def test_an_exception_that_a_library_catches_is_raised_again(tmp_path: Path) -> 
 
 def test_a_block_that_never_ends_is_cleaned_up_and_left(tmp_path: Path) -> None:
     assert _ended(CATCHES_ALL, tmp_path, 0.3, signal.SIGHUP) == 130
+    assert not (tmp_path / "left").exists()
+
+
+def test_what_fails_on_the_way_out_does_not_hide_why_it_ended(tmp_path: Path) -> None:
+    assert _ended(FAILS_ON_THE_WAY_OUT, tmp_path, 99, signal.SIGINT) == -signal.SIGINT
     assert not (tmp_path / "left").exists()
