@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from dexml.clock import SystemClock
@@ -18,13 +19,11 @@ from dexml.ledger import Ledger
 from dexml.records import encode
 from dexml.state import KernelConfig
 from dexml.system import initial_state
-from serve_app import ActorBackend, ServeArgs, _hold, application, http_options
+from serve_app import ActorBackend, ServeArgs, _hold, http_options
 from tests import planted_book as book
 from tests.recorded_run import hourly
 
-READ, READ_RECORD, _, _ = book.tokens()
 ARGS = ServeArgs(run="r1", database_url="-", instruments=book.NAMES, simulated=True)
-PARTS = ("forecast", "risk")
 
 
 def test_a_service_that_others_can_reach_is_refused_without_a_proxy() -> None:
@@ -67,65 +66,43 @@ def test_buy_and_hold_pays_the_pool_fee_of_the_run(tmp_path: Path, fee_bps: int)
         assert hold(at, 10_000.0) == pytest.approx(list(kept * grown))
 
 
-class StandIn:
-    def health(self) -> dict[str, bool]:
-        return {"ready": True}
-
-    def latest(self, instrument: str) -> dict[str, Any]:
-        return book.forecast(instrument)
-
-    def view(self) -> dict[str, Any]:
-        return book.risk_view()
-
-
-def connect(args: ServeArgs) -> ActorBackend:
-    from actors import runtime
-
-    return ActorBackend(
-        args, runtime.call, book.BookLedger([READ_RECORD]), SystemClock(), book.hold
+@pytest.fixture(scope="module")
+def seen() -> dict[str, Any]:
+    """What a process of its own saw: Ray reads its token once."""
+    root = Path(__file__).resolve().parents[1]
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.serve_scene"],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
-
-
-@pytest.fixture
-def url() -> Iterator[str]:
-    import ray
-    from ray import cloudpickle, serve
-
-    from actors import cluster, runtime
-    from actors.sandbox import sandbox
-
-    port = cluster.free_port()
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    with sandbox() as folder:
-        cluster.start_local(folder, num_cpus=2)
-        actor = ray.remote(num_cpus=0)(StandIn).options
-        kept = [actor(name=name, namespace=runtime.NAMESPACE).remote() for name in PARTS]
-        serve.start(http_options=http_options(port=port))
-        serve.run(application(ARGS, connect), name="dexml", route_prefix="/")
-        assert len(kept) == len(PARTS)
-        yield f"http://127.0.0.1:{port}"
-        serve.shutdown()
-        ray.shutdown()
-    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    assert ended.returncode == 0, ended.stderr[-4_000:]
+    said: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    return said
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_the_application_runs_on_serve_and_reads_named_actors(url: str) -> None:
-    import ray
+def test_the_application_runs_on_serve_and_reads_named_actors(seen: dict[str, Any]) -> None:
+    assert seen["readyz"] == {"status": "ready"}
+    assert seen["prediction"]["prediction"]["probability"] == 0.57
+    assert "dexml" in seen["page"]
 
-    from actors import runtime
 
-    headers = {"Authorization": f"Bearer {READ}"}
-    with httpx.Client(base_url=url, headers=headers, timeout=20) as client:
-        assert client.get("/readyz").json() == {"status": "ready"}
-        body = client.get("/v1/predictions/BTC-USDT").json()
-        assert body["prediction"]["probability"] == 0.57
-        assert client.get("/v1/risk", headers={"Authorization": "Bearer no"}).status_code == 401
-        assert "dexml" in client.get("/").text
-        assert client.post("/v1/risk", content=b"x" * 70_000).status_code == 413
-        ray.kill(runtime.find("risk"))
-        refused = client.get("/v1/risk")
-        assert refused.status_code == 503
-        assert refused.json()["type"] == "urn:dexml:problem:actor-not-ready"
-        assert client.get("/v1/decisions").status_code == 200  # the ledger does not need actors
+@pytest.mark.ray
+@pytest.mark.slow
+def test_on_serve_a_wrong_token_and_a_large_body_are_refused(seen: dict[str, Any]) -> None:
+    assert (seen["wrong token"], seen["large body"]) == (401, 413)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_on_serve_a_dead_actor_is_not_ready_and_the_ledger_still_answers(
+    seen: dict[str, Any],
+) -> None:
+    assert seen["risk of the dead"][0] == 503
+    assert seen["risk of the dead"][1]["type"] == "urn:dexml:problem:actor-not-ready"
+    assert seen["decisions"] == 200

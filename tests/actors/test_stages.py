@@ -25,7 +25,7 @@ def _shown(width: int, *, terminal: bool) -> str:
 def test_without_a_terminal_each_stage_is_one_plain_line() -> None:
     lines = _shown(80, terminal=False).splitlines()
     assert len(lines) == 2
-    assert re.fullmatch(r"leak audit +\d+\.\d s +\d+ MB  \[165\] checked, 0 leaks", lines[1])
+    assert re.fullmatch(r"leak audit +\d+\.\d s +[\d,]+ MB  \[165\] checked, 0 leaks", lines[1])
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
