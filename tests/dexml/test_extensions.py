@@ -123,9 +123,9 @@ def test_a_feature_of_ones_own_reaches_actors_and_the_fits_in_the_trainers_child
 ) -> None:
     seen = own / "seen"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DEXML_")}
-    command = ("-m", "dexml.cli", "demo", "--symbols", "BTC/USDT", "--cycles", "2", "--port", "0")
+    small = ("--symbols", "BTC/USDT", "--history", "1200", "--cycles", "2", "--port", "0")
     ended = subprocess.run(
-        [sys.executable, *command],
+        [sys.executable, "-m", "dexml.cli", "demo", *small],
         cwd=own,
         env=kept | {"PYTHONPATH": str(ROOT), "SEEN": str(seen)},
         capture_output=True,
