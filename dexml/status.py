@@ -136,7 +136,7 @@ def data_lines(data: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield from ["data:"] if data else []
     for one in data:
         known = (_judged(one, f"at {one['closed_at'][:16].replace('T', ' ')}"), *_live(one["live"]))
-        parts = (*known, f"from {', '.join(one['venues'])}", *_aside(one))
+        parts = (*known, f"from {', '.join(one['venues'])}", *_untested(one), *_aside(one))
         yield f"  {one['instrument']:<10} {one['timeframe']:<3} {'; '.join(parts)}"
     for file in sorted({file for one in data for file in one["torn"]}):
         yield (
@@ -158,6 +158,11 @@ def _live(live: dict[str, Any] | None) -> Iterator[str]:
     yield _judged(live, "now") + (
         ", no bar" if age_s is None else f", newest bar {_span(age_s)} old"
     )
+
+
+def _untested(one: dict[str, Any]) -> Iterator[str]:
+    if one["untested"]:
+        yield f"not tested with dexml: {', '.join(one['untested'])}"
 
 
 def _aside(one: dict[str, Any]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dexml.data.feeds.venues import is_untested
 from dexml.data.health import LOOK_BACK, Health, health_at, reasons
 from dexml.data.storage.bar_rows import ARRIVAL_S
 from dexml.data.storage.consolidation import closes_by_venue, consolidate
@@ -65,6 +66,8 @@ class Standing:
         Rows of any of its exchanges that were not believed, from the first on.
     refused : dict of str to int
         How many of them for which reason, the commonest first.
+    untested : tuple of str
+        Those of the exchanges that dexml is not tested with.
     torn : tuple of str
         Files under the store of which a crash left a part, and that told of the instrument.
     live : Present or None
@@ -81,6 +84,7 @@ class Standing:
     newest_at: datetime | None
     bars_in_quarantine: int
     refused: dict[str, int]
+    untested: tuple[str, ...] = ()
     torn: tuple[str, ...] = ()
     live: Present | None = None
 
@@ -178,6 +182,7 @@ def _standing(series: _Series, at: datetime | None, now: datetime | None) -> Sta
         instrument=series.name,
         timeframe=str(series.timeframe),
         venues=tuple(series.parts),
+        untested=tuple(venue for venue in series.parts if is_untested(venue)),
         closed_at=to_datetime(close),
         health=health.score,
         in_quarantine=health.quarantined,
