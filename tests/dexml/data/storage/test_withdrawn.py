@@ -68,13 +68,21 @@ def test_the_next_bar_withdraws_it_and_nobody_reads_it_any_more(
         assert len(reader.recent("binance", BTC, "1h", 12)) >= 12
         assert closed(SPIKE) not in reader.recent("binance", BTC, "1h", 12).frame().index
         assert stamps(reader, closed(SPIKE) + PROMPT)[-1] == SPIKE  # what was read is read so
-        proven = closed(SPIKE + 1) + PROMPT
+        proven = closed(SPIKE + 1)  # as the bar that proves it
         assert SPIKE in stamps(reader, proven - timedelta(microseconds=1))
         assert SPIKE not in stamps(reader, proven)
     aside = store.quarantine("binance", BTC, "1h")
     assert aside["reason"].tolist() == ["price jump for one bar"]
     assert aside["close"].tolist() == [bars.close[SPIKE]]
-    assert aside["known_at"].tolist() == [closed(SPIKE + 1) + PROMPT]
+    assert aside["known_at"].tolist() == [closed(SPIKE + 1)]
+
+
+def test_a_late_proof_changes_no_reading_before_it(tmp_path: Path) -> None:
+    store, seen_at = Store(tmp_path), closed(SPIKE + 1) + timedelta(minutes=20)
+    hear(store, BARS, range(SPIKE + 1))
+    store.append_closes("binance", {BTC: BARS.take(slice(SPIKE, SPIKE + 2))}, seen_at, live=True)
+    assert stamps(store, seen_at - timedelta(microseconds=1))[-1] == SPIKE
+    assert stamps(store, seen_at)[-2:] == [SPIKE - 1, SPIKE + 1]
 
 
 @pytest.mark.parametrize("compacted", [False, True])
@@ -158,21 +166,26 @@ def test_the_running_panel_has_the_bits_of_the_batch_when_a_bar_went(
     n_history, n_bars = 400, 412
     market = plant(MarketConfig(instruments=(BTC, ETH), n_bars=n_bars)).history.bars
     said = {**market, BTC: spiked(market[BTC], n_history + 4)}
-    store, panel = Store(tmp_path), CurrentPanel()
+    store, panel, seen = Store(tmp_path), CurrentPanel(), {}
     for row in (n_history, *range(n_history + 1, n_bars + 1)):
         for venue in venues:
             source = said if venue == "binance" else market
             page = {name: one.take(slice(max(0, row - 3), row)) for name, one in source.items()}
             if row == n_history:
                 page = {name: one.take(slice(0, row)) for name, one in source.items()}
-            if venue == "kraken" and row == n_history + 5:
-                continue  # then one exchange alone told of the bar that goes
-            at = market[BTC].closed_at[row - 1]
+            at, spike = market[BTC].closed_at[[row - 1, n_history + 4]]
+            if venue == "kraken":  # one exchange alone told of the bar that goes
+                kept = page[BTC].frame()[page[BTC].closed_at != spike]
+                page[BTC] = Bars.from_frame(BTC, Timeframe.H1, kept)
             store.append_closes(venue, page, to_datetime(at) + PROMPT, live=row > n_history)
-        history = store.history(venues, (BTC, ETH), "1h")
+        history = seen[at] = store.history(venues, (BTC, ETH), "1h")
         rows = panel.rows(history, at)
         batch = build_panel(history.until(at)).loc[[pd.Timestamp(at, tz="UTC")]]
         pd.testing.assert_frame_equal(rows, batch, check_exact=True)
     assert len(store.bars("binance", BTC, "1h")) == n_bars - 1
     assert panel.n_opened == 1
     assert panel.n_reopened >= 1
+    for at, then in seen.items():  # a replay reads what was known at each close
+        again = Store(tmp_path).history(venues, (BTC, ETH), "1h", as_of=to_datetime(at))
+        for name, bars in then.until(at).bars.items():
+            assert again.until(at).bars[name].frame().equals(bars.frame())
