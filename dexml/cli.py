@@ -193,24 +193,29 @@ def _replay_deep(shown: Screen, ledger: Ledger, run: str, home: Path | None) -> 
 def status(run: Run = None, as_json: AsJson = False, home: Home = None) -> None:
     """Say what a run stands at: mode, equity, positions, data, alerts; works with Ray dead.
 
-    Without any run it says what the store holds, and how far that can be trusted.
+    Without any run it says what the store holds, and how far that can be trusted. Exit code 1:
+    a file of the store is torn.
     """
-    from dexml.status import data_lines, status_lines, status_of, stored_data
+    from dexml.status import data_lines, status_lines, status_of, stored_data, torn_files
 
     settings = settings_of(home)
-    data = stored_data(settings.storage_path) if run is None and not has_ledger(settings) else []
+    data = []
+    if run is None and not has_ledger(settings):
+        data = stored_data(settings.storage_path, universe=settings.universe.config())
     if data:
         with screen(as_json) as shown:
             shown.result = {"run": None, "data": data}
             for line in data_lines(data):
                 shown.console.print(line, soft_wrap=True, markup=False)
-        return
-    with opened_ledger(home) as ledger, screen(as_json) as shown:
-        name = run or latest_run(ledger)
-        store = settings.home.absolute() / "runs" / name / "store"
-        shown.result = status_of(ledger, name, store=store if store.is_dir() else None)
-        for line in status_lines(shown.result):
-            shown.console.print(line, soft_wrap=True, markup=False)
+    else:
+        with opened_ledger(home) as ledger, screen(as_json) as shown:
+            name = run or latest_run(ledger)
+            store = settings.home.absolute() / "runs" / name / "store"
+            shown.result = status_of(ledger, name, store=store if store.is_dir() else None)
+            for line in status_lines(shown.result):
+                shown.console.print(line, soft_wrap=True, markup=False)
+    if torn_files(shown.result["data"]):
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":

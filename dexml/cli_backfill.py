@@ -70,7 +70,7 @@ def run_backfill(
     Returns
     -------
     result : dict
-        `bars` (a row for each instrument, with its holes), `news`, `macro` (new rows), `failed`.
+        `bars` (one for each instrument), `news`, `macro` (new rows), `failed`, `untested`.
     sound : bool
         Whether every source answered.
 
@@ -95,6 +95,7 @@ def run_backfill(
         "store": settings.storage_path,
     }
     failed = {name: one.failed for name, one in reports.items() if one.failed}
+    result["untested"] = _untested(options, console)
     result |= _context(store, news, series, failed, console)
     _print_bars(console, reports)
     for name, why in failed.items():
@@ -128,6 +129,16 @@ def _bars(
         return _older_bars(history, store, options, reports, console)
     finally:
         feed.close()
+
+
+def _untested(options: BackfillOptions, console: Console) -> list[str]:
+    from dexml.data.feeds.venues import is_untested
+
+    if not (options.exchange and is_untested(options.exchange)):
+        return []
+    told = "is not tested with dexml. Compare some of its bars before you rely on them."
+    console.print(f"{options.exchange} {told}", soft_wrap=True)
+    return [options.exchange]
 
 
 def _older_bars(

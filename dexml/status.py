@@ -14,8 +14,9 @@ from dexml.describe import describe
 from dexml.events import VitalsSeen
 from dexml.experiments.replay import restore
 from dexml.ledger import Ledger
+from dexml.universe import UniverseConfig
 
-__all__ = ["data_lines", "status_lines", "status_of", "stored_data"]
+__all__ = ["data_lines", "status_lines", "status_of", "stored_data", "torn_files"]
 
 
 def status_of(
@@ -69,13 +70,21 @@ def _world(seen: VitalsSeen | None) -> dict[str, Any] | None:
     return {**told, "at": seen.at.isoformat()}
 
 
-def stored_data(store: str, clock: Clock | None = None) -> list[dict[str, Any]]:
+def stored_data(
+    store: str, clock: Clock | None = None, universe: UniverseConfig | None = None
+) -> list[dict[str, Any]]:
     """Return how far each instrument's data in a store can be trusted, as JSON-able values.
 
     Each is judged twice: at its own end, and, under `live`, at the present of the clock (the wall
-    clock unless given).
+    clock unless given). With a universe it is told who is no member.
     """
-    return [one.row() for one in standings(Store(store), now=(clock or SystemClock()).now())]
+    now = (clock or SystemClock()).now()
+    return [one.row() for one in standings(Store(store), now=now, universe=universe)]
+
+
+def torn_files(data: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the files of the store that a crash tore, of what `stored_data` returned."""
+    return sorted({file for one in data for file in one["torn"]})
 
 
 def _why(ledger: Ledger, run: str, instrument: str) -> str:
@@ -136,9 +145,9 @@ def data_lines(data: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield from ["data:"] if data else []
     for one in data:
         known = (_judged(one, f"at {one['closed_at'][:16].replace('T', ' ')}"), *_live(one["live"]))
-        parts = (*known, f"from {', '.join(one['venues'])}", *_aside(one))
+        parts = (*known, f"from {', '.join(one['venues'])}", *_untested(one), *_aside(one))
         yield f"  {one['instrument']:<10} {one['timeframe']:<3} {'; '.join(parts)}"
-    for file in sorted({file for one in data for file in one["torn"]}):
+    for file in torn_files(data):
         yield (
             f"  torn by a crash: {file} in the store. Fetch its range again (`dexml backfill` or "
             "`dexml import`), then delete it."
@@ -148,7 +157,9 @@ def data_lines(data: Sequence[dict[str, Any]]) -> Iterator[str]:
 def _judged(one: dict[str, Any], when: str) -> str:
     held = ", no new risk" if one["in_quarantine"] else ""
     why = f" ({one['reason']})" if one["reason"] else ""
-    return f"health {one['health']:.2f} {when}{held}{why}"
+    silent = one["outside"].startswith("no bar")  # which was said already
+    out = f", not in the universe ({one['outside']})" if one["outside"] and not silent else ""
+    return f"health {one['health']:.2f} {when}{held}{why}{out}"
 
 
 def _live(live: dict[str, Any] | None) -> Iterator[str]:
@@ -158,6 +169,11 @@ def _live(live: dict[str, Any] | None) -> Iterator[str]:
     yield _judged(live, "now") + (
         ", no bar" if age_s is None else f", newest bar {_span(age_s)} old"
     )
+
+
+def _untested(one: dict[str, Any]) -> Iterator[str]:
+    if one["untested"]:
+        yield f"not tested with dexml: {', '.join(one['untested'])}"
 
 
 def _aside(one: dict[str, Any]) -> Iterator[str]:

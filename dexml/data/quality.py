@@ -16,6 +16,7 @@ from dexml.clock import utc
 from dexml.domain import PRICE_COLUMNS, Bars, Timeframe, to_datetime
 
 __all__ = [
+    "LONE_RATIO",
     "SECONDS",
     "Checked",
     "Fault",
@@ -23,6 +24,7 @@ __all__ = [
     "Rule",
     "check_rows",
     "gaps",
+    "jumped_alone",
     "lone_jumps",
     "suspects",
 ]
@@ -196,7 +198,7 @@ def lone_jumps(bars: Bars) -> dict[int, Rule]:
     dict of row to Rule
         `LONE`: a price over 3 times (or under a third of) the closes before and after, which are
         within 1.5 times one another. A crash that stays is data, and so is the last bar, of which
-        nobody knows yet: this is for history, `suspects` for what comes in.
+        nobody knows yet: the next one tells.
 
     Examples
     --------
@@ -205,7 +207,7 @@ def lone_jumps(bars: Bars) -> dict[int, Rule]:
     {}
     """
     prices = np.stack([bars.open, bars.high, bars.low, bars.close])
-    lone = _there_and_back(prices, bars.closed_at, bars.timeframe)
+    lone = jumped_alone(prices, bars.closed_at, bars.timeframe)
     return {int(row): Rule.LONE for row in np.flatnonzero(lone)}
 
 
@@ -265,20 +267,23 @@ def _spikes(rows: pd.DataFrame) -> dict[int, Rule]:
 def _lone(rows: pd.DataFrame, timeframe: Timeframe) -> dict[int, Rule]:
     prices = rows[["open", "high", "low", "close"]].to_numpy().T
     closed_at = pd.DatetimeIndex(rows.index).as_unit("ns").asi8.view("M8[ns]")
-    return _named(rows, _there_and_back(prices, closed_at, timeframe), Rule.LONE)
+    return _named(rows, jumped_alone(prices, closed_at, timeframe), Rule.LONE)
 
 
-def _there_and_back(
+def jumped_alone(
     prices: NDArray[np.float64], closed_at: NDArray[np.datetime64], timeframe: Timeframe
 ) -> NDArray[np.bool_]:
+    """Tell which rows, in order, `lone_jumps` names; prices of shape (4, n_rows)."""
     found = np.zeros(len(closed_at), dtype=np.bool_)
-    if len(closed_at) < 3:
+    if len(closed_at) < 3 or prices.max() <= LONE_RATIO * prices.min():
         return found
     low, high = np.sort(np.stack([prices[3, :-2], prices[3, 2:]]), axis=0)
     near = closed_at[2:] - closed_at[:-2] == np.timedelta64(2 * timeframe.seconds, "s")
     inside = prices[:, 1:-1]
     far = (inside.max(axis=0) > LONE_RATIO * high) | (inside.min(axis=0) < low / LONE_RATIO)
     found[1:-1] = near & far & (high < _BACK * low)
+    for row in np.flatnonzero(found):  # after one that is left out there is nothing to jump from
+        found[row] &= not found[row - 1]
     return found
 
 

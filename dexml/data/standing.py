@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dexml.data.feeds.venues import is_untested
 from dexml.data.health import LOOK_BACK, Health, health_at, reasons
 from dexml.data.storage.bar_rows import ARRIVAL_S
 from dexml.data.storage.consolidation import closes_by_venue, consolidate
 from dexml.data.storage.quarantine import seen_late
 from dexml.data.storage.store import Store
 from dexml.domain import Bars, Timeframe, to_datetime, to_datetime64
+from dexml.universe import Universe, UniverseConfig
 
 __all__ = ["Present", "Standing", "standings"]
 
@@ -34,7 +36,7 @@ class Present:
         The newest close whose bar is due, UTC.
     age_s : float or None
         Since the newest believed bar closed; None without one.
-    health, in_quarantine, reason
+    health, in_quarantine, reason, outside
         As in `Standing`, at that close.
     """
 
@@ -43,6 +45,7 @@ class Present:
     health: float
     in_quarantine: bool
     reason: str
+    outside: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +62,16 @@ class Standing:
         No new risk may be taken on the instrument.
     reason : str
         Why `health` is below 1; empty if it is not.
+    outside : str
+        Why the instrument is no member of the universe; empty if it is, or nobody asked.
     newest_at : datetime or None
         When the newest believed bar closed; None without one.
     bars_in_quarantine : int
         Rows of any of its exchanges that were not believed, from the first on.
     refused : dict of str to int
         How many of them for which reason, the commonest first.
+    untested : tuple of str
+        Those of the exchanges that dexml is not tested with.
     torn : tuple of str
         Files under the store of which a crash left a part, and that told of the instrument.
     live : Present or None
@@ -81,6 +88,8 @@ class Standing:
     newest_at: datetime | None
     bars_in_quarantine: int
     refused: dict[str, int]
+    outside: str = ""
+    untested: tuple[str, ...] = ()
     torn: tuple[str, ...] = ()
     live: Present | None = None
 
@@ -101,6 +110,7 @@ def standings(
     at: datetime | None = None,
     instruments: Sequence[str] | None = None,
     now: datetime | None = None,
+    universe: UniverseConfig | None = None,
 ) -> list[Standing]:
     """Judge the instruments of a store by all exchanges that told of them, sorted by name.
 
@@ -113,6 +123,8 @@ def standings(
         Only these.
     now : datetime, optional
         The present instant; without it nothing is said of live use.
+    universe : UniverseConfig, optional
+        Also tell who is no member of it.
     """
     venues: dict[tuple[str, Timeframe], list[str]] = {}
     for venue, name, timeframe in sorted({*store.series(), *store.series(refused=True)}):
@@ -122,10 +134,13 @@ def standings(
     refused = {step: _refused(store, venues, step) for step in {step for _, step in venues}}
     found = []
     for (name, step), here in sorted(venues.items()):
+        window = 0 if universe is None else int(universe.window / step.step) + 1
+        n_bars = max(LOOK_BACK, window)
         series = _Series(
             name=name,
             timeframe=step,
-            parts={one: store.recent(one, name, step, LOOK_BACK, at) for one in here},
+            parts={one: store.recent(one, name, step, n_bars, at) for one in here},
+            universe=universe,
             refused=refused[step][refused[step]["instrument"] == name],
         )
         standing = _standing(series, at, now)
@@ -146,12 +161,27 @@ class _Series:
     timeframe: Timeframe
     parts: Mapping[str, Bars]
     refused: pd.DataFrame
+    universe: UniverseConfig | None
+
+    @property
+    def _there(self) -> dict[str, Bars]:
+        return {venue: bars for venue, bars in self.parts.items() if len(bars)}
+
+    @property
+    def _bars(self) -> Bars:
+        parts = self._there
+        return consolidate(parts) if parts else next(iter(self.parts.values()))
 
     def at(self, close: np.datetime64) -> Health:
-        parts = {venue: bars for venue, bars in self.parts.items() if len(bars)}
+        parts = self._there
         several = closes_by_venue(parts) if len(parts) > 1 else None
-        bars = consolidate(parts) if parts else next(iter(self.parts.values()))
-        return health_at(bars, close, reasons(seen_late(self.refused), self.name), several)
+        return health_at(self._bars, close, reasons(seen_late(self.refused), self.name), several)
+
+    def outside(self, close: np.datetime64) -> str:
+        if self.universe is None:
+            return ""
+        members = Universe(bars={self.name: self._bars}, config=self.universe)
+        return members.outside(to_datetime(close)).get(self.name, "")
 
     @property
     def newest(self) -> np.datetime64 | None:
@@ -178,6 +208,8 @@ def _standing(series: _Series, at: datetime | None, now: datetime | None) -> Sta
         instrument=series.name,
         timeframe=str(series.timeframe),
         venues=tuple(series.parts),
+        outside=series.outside(close),
+        untested=tuple(venue for venue in series.parts if is_untested(venue)),
         closed_at=to_datetime(close),
         health=health.score,
         in_quarantine=health.quarantined,
@@ -194,6 +226,7 @@ def _present(series: _Series, newest_at: datetime | None, now: datetime) -> Pres
     due = datetime.fromtimestamp((now.timestamp() - ARRIVAL_S) // step * step, UTC)
     health = series.at(to_datetime64(due))
     return Present(
+        outside=series.outside(to_datetime64(due)),
         closed_at=due,
         age_s=None if newest_at is None else (now - newest_at).total_seconds(),
         health=health.score,

@@ -221,3 +221,37 @@ def test_backfill_calls_a_wrong_name_a_mistake_of_usage(dexml: Dexml, empty: Pat
         2,
         "--instrument must read BASE/QUOTE, was 'FOO'. Write BTC/USDT.\n",
     )
+
+
+def test_status_fails_while_a_file_of_the_store_is_torn(dexml: Dexml, empty: Path) -> None:
+    store, bars = Store(empty / ".dexml" / "store"), some_bars("BTC/USDT", 200)
+    for rows in (slice(0, 100), slice(100, 200)):
+        store.append_bars("binance", bars.take(rows))
+    assert dexml("status").code == 0
+    last = max((empty / ".dexml" / "store").rglob("*.arrow"))
+    last.write_bytes(last.read_bytes()[:100])
+    for said in (dexml("status"), dexml("status", "--json")):
+        assert said.code == 1
+        assert last.name in said.out
+    last.unlink()
+    assert dexml("status").code == 0
+
+
+def test_status_without_a_run_heeds_the_universe(dexml: Dexml, empty: Path) -> None:
+    Store(empty / ".dexml" / "store").append_bars("binance", some_bars("BTC/USDT", 100))
+    assert "not in the universe" not in dexml("status").out
+    text = "instrument,listed_at,delisted_at\nBTC/USDT,2015-01-01T00:00Z,2016-01-01T00:00Z\n"
+    (empty / "listings.csv").write_text(text)
+    (empty / "dexml.toml").write_text('[universe]\nlistings = "listings.csv"\n')
+    assert "not in the universe (not listed)" in dexml("status").out
+
+
+def test_a_file_that_mixes_seconds_and_milliseconds_is_told_of(dexml: Dexml, empty: Path) -> None:
+    table = bar_table(100)
+    column = table.columns[0]
+    seconds = pd.to_datetime(table[column], utc=True).astype("int64") // 10**9
+    table[column] = seconds.where(seconds.index < 60, seconds * 1_000)
+    write(table, empty / "okx_BTCUSDT.csv")
+    (file,) = dexml("import", "okx_BTCUSDT.csv", "--json").last_line()["files"]
+    assert (file["rows"], file["refused"]) == (99, 1)  # the last one may have been open
+    assert "40 rows have times in milliseconds, the others in seconds" in file["reason"]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import numpy as np
+import pandas as pd
 
 from dexml.data.feeds.exchange import FeedUpdate, Hole
 from dexml.data.feeds.setting_aside import keep_refused
 from dexml.data.quality import Rule, lone_jumps
 from dexml.data.storage.revisions import without
 from dexml.data.storage.store import Store
-from dexml.domain import Timeframe
+from dexml.domain import Bars, Timeframe
 
 __all__ = ["BarSource", "BarsReport", "backfill_bars", "joined_holes", "windows"]
 
@@ -88,7 +89,9 @@ def backfill_bars(
     """Store the bars closed in (since, until].
 
     Each window is stored before the next is asked for; doing it again stores nothing, so a backfill
-    that was killed, or ended because the exchange was down, is simply started again.
+    that was killed, or ended because the exchange was down, is simply started again. The last bar
+    of a window waits for the next one, by which it is judged, so that what is stored does not
+    depend on how the time was cut.
 
     Parameters
     ----------
@@ -100,45 +103,85 @@ def backfill_bars(
     dict of instrument to BarsReport
     """
     reports = {name: BarsReport(instrument=name) for name in feed.instruments}
+    waiting = {name: _Waiting(store, venue) for name in feed.instruments}
     n_deaf = 0
     for start, end in windows(since, until, feed.timeframe):
         update = feed.backfill(start, end)
         keep_refused(store, venue, feed.timeframe, update)
         for name, report in reports.items():
-            n_new, n_aside = _store(store, venue, name, update)
-            report = replace(report, aside=report.aside + n_aside)
-            reports[name] = _added(report, update, n_new, feed.timeframe.step)
+            waiting[name].take_in(update.closed.get(name), update.seen_at)
+            reports[name] = _added(report, update, feed.timeframe.step)
         tell()
         n_deaf = n_deaf + 1 if set(update.failed) >= set(reports) else 0
         if n_deaf == DEAF_WINDOWS and end < until:
             ended = f"Not asked for what closed after {end:%Y-%m-%d %H:%M}."
-            return {
+            reports = {
                 name: replace(report, failed=f"{report.failed} {ended}")
                 for name, report in reports.items()
             }
-    return reports
+            break
+    return {name: waiting[name].ended(report) for name, report in reports.items()}
 
 
-def _store(store: Store, venue: str, name: str, update: FeedUpdate) -> tuple[int, int]:
-    """Keep the bars of an instrument; return how many were new, and how many not believed."""
-    bars = update.closed.get(name)
-    if bars is None:
-        return 0, 0
-    lone = lone_jumps(bars)  # history shows what came after; live bars must do without
-    if lone:
-        rows = bars.frame().reset_index().iloc[list(lone)].assign(reason=str(Rule.LONE))
-        store.set_aside(venue, name, bars.timeframe, rows, update.seen_at)
-    n_new = store.append_bars(venue, without(bars, lone), update.seen_at)
-    kept = store.bars(venue, name, bars.timeframe).closed_at
-    return n_new, int((~np.isin(bars.closed_at, kept)).sum())
+class _Waiting:
+    """An instrument's bars on their way into the store.
+
+    The newest waits for the next one, by which it is judged; the one before it stays at hand, as
+    it came, so that bars have the same neighbours wherever a window ends.
+    """
+
+    def __init__(self, store: Store, venue: str) -> None:
+        self._store, self._venue = store, venue
+        self._rows: Bars | None = None
+        self._n_judged = 0  # of those rows
+        self._seen_at: datetime | None = None
+        self._n_new = self._n_aside = 0
+
+    def take_in(self, bars: Bars | None, seen_at: datetime | None) -> None:
+        """Store all but the last; without bars that follow, the last of those before, too."""
+        if bars is None or self._rows is None or bars.closed_at[0] <= self._rows.closed_at[-1]:
+            self._end()
+        if bars is None:
+            return
+        rows = bars if self._rows is None else _joined(self._rows, bars)
+        lone, last = lone_jumps(rows), len(rows) - 1
+        self._seen_at = seen_at
+        judged = {row - self._n_judged: rule for row, rule in lone.items()}
+        self._keep(rows.take(slice(self._n_judged, last)), judged)
+        # what jumped alone is no neighbour
+        self._n_judged = int(last > 0 and last - 1 not in lone)
+        self._rows = rows.take(slice(last - self._n_judged, None))
+
+    def ended(self, report: BarsReport) -> BarsReport:
+        """Store what still waits; return the report with what became of all."""
+        self._end()
+        return replace(report, stored=self._n_new, aside=self._n_aside)
+
+    def _end(self) -> None:
+        if self._rows is not None:
+            self._keep(self._rows.take(slice(self._n_judged, None)), {})
+        self._rows, self._n_judged = None, 0
+
+    def _keep(self, bars: Bars, lone: Mapping[int, Rule]) -> None:
+        series = (self._venue, bars.instrument, bars.timeframe)
+        if lone:
+            rows = bars.frame().reset_index().iloc[list(lone)].assign(reason=str(Rule.LONE))
+            self._store.set_aside(*series, rows, self._seen_at)
+        self._n_new += self._store.append_bars(self._venue, without(bars, lone), self._seen_at)
+        kept = self._store.bars(*series).closed_at
+        self._n_aside += int((~np.isin(bars.closed_at, kept)).sum())
 
 
-def _added(report: BarsReport, update: FeedUpdate, n_new: int, step: timedelta) -> BarsReport:
+def _joined(bars: Bars, more: Bars) -> Bars:
+    both = pd.concat([bars.frame(), more.frame()])
+    return Bars.from_frame(bars.instrument, bars.timeframe, both)
+
+
+def _added(report: BarsReport, update: FeedUpdate, step: timedelta) -> BarsReport:
     name = report.instrument
     return replace(
         report,
         rows=report.rows + len(update.closed.get(name, ())),
-        stored=report.stored + n_new,
         refused=report.refused + len(update.refused.get(name, ())),
         holes=joined_holes(report.holes, update.holes.get(name, ()), step),
         failed=report.failed or update.failed.get(name, ""),

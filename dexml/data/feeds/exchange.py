@@ -26,12 +26,12 @@ from dexml.data.feeds.rows import (
     paging,
     split,
 )
+from dexml.data.feeds.translating import translated
 from dexml.data.feeds.venues import (
     open_driver,
     past_trades_of,
     raw_rows,
     refuse_no_markets,
-    translated,
     venue_named,
 )
 from dexml.data.http import NotAnswered, Patience, answered_at, retry_after_s
@@ -48,8 +48,8 @@ class ExchangeFeed:
     Parameters
     ----------
     venue : str
-        "binance", "kraken" or "coinbaseexchange". The latter two quote USD: `BTC/USDT` is read
-        from their BTC/USD market.
+        "binance", "kraken", "coinbaseexchange", or any other whose bars ccxt reads. Kraken and
+        Coinbase quote USD: `BTC/USDT` is read from their BTC/USD market.
     url : str or None
         Base address of a local server; None for the real exchange.
     instruments : sequence of str
@@ -184,7 +184,7 @@ class ExchangeFeed:
         ask = partial(driver.fetch_ohlcv, symbol, self.timeframe.value, since_ms, limit)
         try:
             rows = translated(ask, subject)
-            n_raw = len(raw_rows(self.venue, driver.last_json_response))
+            n_raw = len(raw_rows(self.venue, driver.last_json_response, rows))
         except NotAnswered as error:
             error.retry_after_s = retry_after_s(driver.last_response_headers)
             raise

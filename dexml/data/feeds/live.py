@@ -20,7 +20,10 @@ from dexml.data.feeds.reading import Pause, Reader
 from dexml.data.feeds.rows import SETTLE_S, FeedUpdate, Fetched, bars_of
 from dexml.data.feeds.streaming import open_async_driver, open_session, watching
 from dexml.data.feeds.track import OVERLAP, Track
-from dexml.data.feeds.venues import translating, venue_named
+from dexml.data.feeds.translating import translating
+from dexml.data.feeds.venues import (
+    venue_named,
+)
 from dexml.data.http import Patience
 from dexml.data.quotes import market_at
 from dexml.domain import Timeframe, check_instrument

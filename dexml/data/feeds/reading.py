@@ -10,7 +10,12 @@ from typing import Any
 from dexml.clock import Clock
 from dexml.data.feeds.rows import Fetched, checked, paging
 from dexml.data.feeds.streaming import ANSWER, Answered
-from dexml.data.feeds.venues import Venue, raw_rows, refuse_no_markets, translating
+from dexml.data.feeds.translating import translating
+from dexml.data.feeds.venues import (
+    Venue,
+    raw_rows,
+    refuse_no_markets,
+)
 from dexml.data.http import NotAnswered, Patience, answered_at, retry_after_s
 from dexml.data.quotes import market_at
 from dexml.domain import Timeframe
@@ -91,7 +96,7 @@ class Reader:
         ask = partial(self._driver.fetch_ohlcv, symbol, self._timeframe.value, since_ms, limit)
         subject = f"{self._venue.name} {symbol}"
         rows, answer = await self._asked(ask, subject)
-        n_raw = len(raw_rows(self._venue, answer.json))
+        n_raw = len(raw_rows(self._venue, answer.json, rows))
         answered = answered_at(answer.headers)
         now_s = None if answered is None else int(answered.timestamp())
         latest = max(now_s or 0, int(self._clock.now().timestamp()))

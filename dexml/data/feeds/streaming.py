@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from dexml.data.feeds.venues import MAX_ANSWER_BYTES, Venue, is_local
+from dexml.data.feeds.venues import MAX_ANSWER_BYTES, Venue, is_local, is_untested, point_at
 
 __all__ = ["ANSWER", "Answered", "open_async_driver", "open_session", "watching"]
 
@@ -76,7 +76,10 @@ def open_async_driver(
     """
     import ccxt.pro
 
-    class Driver(getattr(ccxt.pro, venue.name)):  # type: ignore[misc]
+    # where ccxt knows no stream, its class for REST does
+    known = getattr(ccxt.pro, venue.name, None) or getattr(ccxt.async_support, venue.name)
+
+    class Driver(known):  # type: ignore[misc, valid-type]
         def handle_message(self, client: Any, message: Any) -> None:
             heard(message)
             super().handle_message(client, message)
@@ -97,12 +100,13 @@ def open_async_driver(
             ANSWER.get(Answered()).json = parsed
             return parsed
 
+    markets = {} if is_untested(venue.name) else {"fetchMarkets": {"types": ["spot"]}}
     driver = Driver(
         {
             "timeout": int(timeout_s * 1_000),
             "session": session,
             "enableRateLimit": not is_local(url),
-            "options": {"ws": {"keepAlive": KEEP_ALIVE_MS}, "fetchMarkets": {"types": ["spot"]}},
+            "options": {"ws": {"keepAlive": KEEP_ALIVE_MS}} | markets,
         }
     )
     if url is not None:
@@ -120,7 +124,7 @@ def _guarded(
 
 
 def _point(driver: Any, venue: Venue, url: str) -> None:
-    driver.urls["api"]["public"] = url.rstrip("/") + venue.path
+    point_at(driver, venue, url)
     if venue.stream is None:
         return
     parts = urlsplit(url)

@@ -1,17 +1,17 @@
-"""The exchanges dexml is tested with, and how their unmodified ccxt drivers are opened."""
+"""The exchanges dexml is tested with and any other, and how their ccxt drivers are opened."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlparse
 
 from dexml.data.feeds import hearing
+from dexml.data.feeds.any_exchange import has_driver, nearest, page_of, pointed, row_lists
 from dexml.data.feeds.past_trades import TradePage, kraken_page
 from dexml.data.http import NotAnswered
-from dexml.errors import ConfigError, DataError, UsageError
+from dexml.errors import ConfigError, UsageError
 
 __all__ = [
     "VENUES",
@@ -19,16 +19,17 @@ __all__ = [
     "Stream",
     "Venue",
     "is_local",
+    "is_untested",
     "open_driver",
     "past_trades_of",
+    "point_at",
     "raw_rows",
     "refuse_no_markets",
-    "translated",
-    "translating",
     "venue_named",
 ]
 
 MAX_ANSWER_BYTES = 8 << 20
+_CAUTIOUS_PAGE = 100  # bars that are looked beyond if an answer of unknown length is empty
 
 
 def _as_it_is(answer: Any) -> Any:
@@ -101,8 +102,9 @@ class Venue:
         The endpoint shows only so many closed bars, whatever is asked.
     path : str
         Of the market data under the base address.
-    rows : callable
-        Finds the rows of bars in the exchange's own answer.
+    rows : callable or None
+        Finds the rows of bars in the exchange's own answer. None: nobody said where they are; an
+        answer without bars is believed only if there is an empty list somewhere in it.
     stream : Stream or None
         What the exchange tells by itself; None: it is only asked.
     past_trades : PastTrades or None
@@ -115,7 +117,7 @@ class Venue:
     by_window: bool = False
     keeps: int | None = None
     path: str = ""
-    rows: Callable[[Any], Any] = _as_it_is
+    rows: Callable[[Any], Any] | None = _as_it_is
     stream: Stream | None = None
     past_trades: PastTrades | None = None
 
@@ -161,11 +163,38 @@ VENUES = {
 
 
 def venue_named(name: str) -> Venue:
-    """Return the venue of that name."""
-    if name not in VENUES:
-        known = ", ".join(sorted(VENUES))
-        raise ConfigError("exchange", f"must be one of {known}", repr(name), "Choose one of them.")
-    return VENUES[name]
+    """Return the venue of that name: one of `VENUES`, else what ccxt's driver tells of it.
+
+    Raises
+    ------
+    ConfigError
+        If ccxt has no such exchange, or cannot read its bars.
+    """
+    if name in VENUES:
+        return VENUES[name]
+    reads_bars, page = page_of(name)
+    if not reads_bars:
+        rule = f"must be one of {', '.join(sorted(VENUES))}, or another that ccxt reads bars of"
+        fix = f"Choose one of them, or {', '.join(nearest(name, sorted(VENUES)))}."
+        raise ConfigError("exchange", rule, repr(name), fix)
+    return Venue(
+        name=name,
+        page=page or _CAUTIOUS_PAGE,
+        asks_limit=page is not None,
+        by_window=True,  # an empty answer says nothing of what comes after it
+        rows=None,
+    )
+
+
+def is_untested(name: str) -> bool:
+    """Tell whether a name is that of an exchange that dexml reads without having been tested.
+
+    Examples
+    --------
+    >>> is_untested("bitstamp"), is_untested("kraken"), is_untested("recorded")
+    (True, False, False)
+    """
+    return name not in VENUES and has_driver(name)
 
 
 def past_trades_of(venue: Venue) -> PastTrades:
@@ -196,10 +225,19 @@ def open_driver(venue: Venue, url: str | None, timeout_s: float) -> Any:
         }
     )
     driver.enableLastJsonResponse = True  # ccxt's own rows do not tell an error page from no bars
-    driver.options["fetchMarkets"] = {"types": ["spot"]}
+    if venue.name in VENUES:
+        driver.options["fetchMarkets"] = {"types": ["spot"]}
     if url is not None:
-        driver.urls["api"]["public"] = url.rstrip("/") + venue.path
+        point_at(driver, venue, url)
     return driver
+
+
+def point_at(driver: Any, venue: Venue, url: str) -> None:
+    """Let a driver ask a server for market data instead of the exchange."""
+    if venue.name in VENUES:
+        driver.urls["api"]["public"] = url.rstrip("/") + venue.path
+    else:
+        driver.urls["api"] = pointed(driver.urls["api"], url)
 
 
 def is_local(url: str | None) -> bool:
@@ -207,8 +245,14 @@ def is_local(url: str | None) -> bool:
     return url is not None and urlparse(url).hostname in {"127.0.0.1", "localhost", "::1"}
 
 
-def raw_rows(venue: Venue, answer: Any) -> list[Any]:
+def raw_rows(venue: Venue, answer: Any, parsed: list[Any]) -> list[Any]:
     """Return the rows of an exchange's own answer.
+
+    Parameters
+    ----------
+    parsed : list
+        What ccxt made of it; where nobody said where the rows are, these count, unless there are
+        none.
 
     Raises
     ------
@@ -216,8 +260,8 @@ def raw_rows(venue: Venue, answer: Any) -> list[Any]:
         If the answer is not one: ccxt reads an error page as "no bars".
     """
     try:
-        rows = venue.rows(answer)
-    except (LookupError, TypeError):
+        rows = venue.rows(answer) if venue.rows else parsed or next(row_lists(answer))
+    except (LookupError, TypeError, StopIteration):
         rows = None
     if not isinstance(rows, list) or not all(isinstance(row, list | dict) for row in rows):
         was = repr(answer)[:80]
@@ -231,32 +275,3 @@ def refuse_no_markets(venue: Venue, driver: Any) -> None:
         driver.markets = None
         subject = f"{venue.name} markets"
         raise NotAnswered(subject, "must be listed", "an empty list", "Try again later.")
-
-
-def translated(read: Callable[[], Any], subject: str) -> Any:
-    """Run a call of the driver; its faults come out as `NotAnswered` or `DataError`."""
-    with translating(subject):
-        return read()
-
-
-@contextmanager
-def translating(subject: str) -> Iterator[None]:
-    """Let faults of the driver come out as `NotAnswered` or `DataError`."""
-    import aiohttp
-    import ccxt
-
-    try:
-        yield
-    except ccxt.NetworkError as error:
-        raise NotAnswered(subject, "must answer", repr(error)[:200], "Try again later.") from error
-    except ccxt.BaseError as error:
-        if isinstance(error.__cause__, aiohttp.ClientError):  # a broken answer, not a refusal
-            raise NotAnswered(subject, "must answer", repr(error)[:200], "Try again.") from error
-        raise DataError(
-            subject, "must be served", repr(error)[:200], "Check the instrument."
-        ) from error
-    except (OSError, aiohttp.ClientError) as error:
-        raise NotAnswered(subject, "must answer", repr(error)[:200], "Try again later.") from error
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        # drivers stumble over empty bodies and wrong types with errors of Python itself
-        raise NotAnswered(subject, "must be readable", repr(error), "Try again later.") from error

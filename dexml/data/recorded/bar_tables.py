@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dexml.data.quality import Rule, check_rows
 from dexml.data.recorded.layouts import TIMES, Layout, instrument_named, layout_of, timeframe_of
-from dexml.data.recorded.times import read_times
+from dexml.data.recorded.times import mixed_units, read_times
 from dexml.domain import PRICE_COLUMNS, Bars, Timeframe
 from dexml.errors import DataError
 
@@ -114,14 +114,14 @@ def parse_bars(file: Path, table: pd.DataFrame, options: BarOptions) -> ParsedBa
         bars=bars,
         faults=faults,
         understood_as=_in_words(bars, step, layout.time, closes),
-        notes=_notes(n_exchanged, bars),
+        notes=_notes(mixed_units(table[layout.time]), n_exchanged, bars),
         refused=_refused(rows, closed, inside, bars, faults),
     )
 
 
-def _notes(n_exchanged: int, bars: Mapping[str, Bars]) -> tuple[str, ...]:
-    exchanged = f"{n_exchanged} rows had base and quote volume exchanged"
-    return (*([exchanged] if n_exchanged else []), *filter(None, map(_doubt, bars.values())))
+def _notes(mixed: str, n_exchanged: int, bars: Mapping[str, Bars]) -> tuple[str, ...]:
+    exchanged = f"{n_exchanged} rows had base and quote volume exchanged" if n_exchanged else ""
+    return tuple(filter(None, (mixed, exchanged, *map(_doubt, bars.values()))))
 
 
 # Nobody guesses what a column means: it is stored as it is, and said.

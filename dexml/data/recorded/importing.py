@@ -244,7 +244,9 @@ class _Import:
         if not len(parsed.macro):
             raise DataError(f"file {read.file}", "must have sound rows", "none", "Repair it.")
         deposit = deposit_series(self._store, parsed.macro)
-        return report_on(read.file, len(read.table), parsed.understood_as, parsed.faults, deposit)
+        return report_on(
+            read.file, len(read.table), parsed.understood_as, parsed.faults, deposit, parsed.notes
+        )
 
     def _news(self, read: _Read) -> FileReport:
         given = self._options

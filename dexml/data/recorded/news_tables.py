@@ -13,7 +13,7 @@ import pandas as pd
 
 from dexml.data.recorded.bar_tables import LeftOut, refuse_if_mostly_bad
 from dexml.data.recorded.layouts import TIMES
-from dexml.data.recorded.times import read_times
+from dexml.data.recorded.times import mixed_units, read_times
 from dexml.data.sources.relevance import Relevance
 from dexml.data.sources.scorers import SentimentScorer, VaderScorer
 from dexml.domain import NEWS_COLUMNS
@@ -75,7 +75,8 @@ def parse_news(
         If the times cannot be read, or more than 5% of the rows are unsound.
     """
     columns = {name.strip().lower(): name for name in reversed(list(table.columns))}
-    published = read_times(file.name, table[str(_found(list(columns.values()), _TIMES))])
+    times = table[str(_found(list(columns.values()), _TIMES))]
+    published = read_times(file.name, times)
     titles = _text(table[str(_found(list(columns.values()), _TITLES))])
     rows = pd.DataFrame({"published_at": published, "title": titles.to_numpy()})
     rows["source"] = _sources(file, table, columns)
@@ -92,7 +93,8 @@ def parse_news(
         score=[tone.score(title) for title in kept["title"]],
         fetched_at=pd.Timestamp(now).as_unit("ns"),
     )[[*NEWS_COLUMNS, "fetched_at"]].reset_index(drop=True)
-    notes = (f"{int(dated.sum())} with a date only, known when it is over",) if dated.any() else ()
+    days = f"{int(dated.sum())} with a date only, known when it is over" if dated.any() else ""
+    notes = tuple(filter(None, (mixed_units(times), days)))
     return ParsedNews(news=news, faults=faults, understood_as=_in_words(news), notes=notes)
 
 

@@ -14,7 +14,7 @@ from dexml.clock import utc
 from dexml.data.recorded.bar_tables import LeftOut, refuse_if_mostly_bad
 from dexml.data.recorded.layouts import TIMES
 from dexml.data.recorded.origins import Origin
-from dexml.data.recorded.times import read_times
+from dexml.data.recorded.times import mixed_units, read_times
 from dexml.data.sources.plausible import RATIO, implausible
 from dexml.data.sources.series import SERIES, AfterPeriod, SeriesSpec, series_named
 from dexml.domain import MACRO_COLUMNS
@@ -33,11 +33,12 @@ _HONEST = (_ABSENT, _UNRELEASED)  # holidays and the running day: nothing to hol
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ParsedSeries:
-    """Values as a table (`MACRO_COLUMNS`), the rows left out, and what it is, in words."""
+    """Values as a table (`MACRO_COLUMNS`), the rows left out, what it is, and what was noticed."""
 
     macro: pd.DataFrame
     faults: list[LeftOut]
     understood_as: str
+    notes: tuple[str, ...] = ()
 
 
 def value_column(columns: list[str]) -> tuple[str, str] | None:
@@ -106,8 +107,12 @@ def parse_series(
         raise DataError(f"file {file}", rule, f"{len(rows)} rows without", "Give it rows.")
     known_at = spec.release.known_at(pd.DatetimeIndex(kept["period_at"])).as_unit("ns")
     macro = kept.assign(series=spec.name, known_at=known_at)[list(MACRO_COLUMNS)]
+    mixed = mixed_units(table[columns[0]])
     return ParsedSeries(
-        macro=macro.reset_index(drop=True), faults=faults, understood_as=_in_words(macro, columns)
+        macro=macro.reset_index(drop=True),
+        faults=faults,
+        understood_as=_in_words(macro, columns),
+        notes=(mixed,) if mixed else (),
     )
 
 

@@ -11,10 +11,11 @@ import pandas as pd
 
 from dexml.errors import DataError
 
-__all__ = ["read_times"]
+__all__ = ["mixed_units", "read_times"]
 
 # (upper limit of a number of the present age, nanoseconds of its unit)
 _EPOCH_UNITS = ((1e11, 10**9), (1e14, 10**6), (1e17, 10**3), (9.2e18, 1))
+_UNIT_NAMES = ("seconds", "milliseconds", "microseconds", "nanoseconds")
 _NO_TIME = np.iinfo(np.int64).min
 _MAX_UNREADABLE = 0.05
 _DAY_OR_MONTH = re.compile(r"\s*(\d{1,2})([-/.])(\d{1,2})[-/.](\d{4})(.*)")
@@ -52,6 +53,32 @@ def read_times(file: str, values: pd.Series[Any]) -> pd.DatetimeIndex:
         repr(values.iloc[0]),
         "Write 2024-01-01 13:00 or seconds since 1970.",
     )
+
+
+def mixed_units(values: pd.Series[Any]) -> str:
+    """Say how many rows of a column of times are in another unit than most; empty if none are.
+
+    Examples
+    --------
+    >>> mixed_units(pd.Series([1_605_049_200, 1_605_049_200, 1_605_049_200_000]))
+    '1 rows have times in milliseconds, the others in seconds'
+    >>> mixed_units(pd.Series(["2024-01-01"]))
+    ''
+    """
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return ""
+    numbers = pd.to_numeric(values, errors="coerce").astype("float64").abs().dropna()
+    if len(numbers) <= (1 - _MAX_UNREADABLE) * len(values):
+        return ""
+    places = np.searchsorted([upper for upper, _ in _EPOCH_UNITS[:-1]], numbers, side="right")
+    counts = np.bincount(places, minlength=len(_UNIT_NAMES))
+    usual = int(np.argmax(counts))
+    others = [
+        f"{n:,} rows have times in {unit}"
+        for unit, n in zip(_UNIT_NAMES, counts.tolist(), strict=True)
+        if n and unit != _UNIT_NAMES[usual]
+    ]
+    return f"{', '.join(others)}, the others in {_UNIT_NAMES[usual]}" if others else ""
 
 
 # An export may change from seconds to milliseconds in the middle, so each row has its own unit.

@@ -18,10 +18,12 @@ __all__ = [
     "ARRIVAL_S",
     "BarRows",
     "bars_of",
+    "believed",
     "fresh_rows",
     "latest",
     "timeframe_of",
     "united",
+    "withdrawn",
 ]
 
 _MARKS = ("closed_at", "revision", "known_at")
@@ -36,7 +38,8 @@ class BarRows(NamedTuple):
     Attributes
     ----------
     marks : ndarray of int64, shape (3, n_rows)
-        `closed_at` and `known_at` in nanoseconds UTC, `revision` between them.
+        `closed_at` and `known_at` in nanoseconds UTC, `revision` between them: 0, 1, ... of a bar
+        that was changed, negative where the bar was withdrawn, see `withdrawn`.
     prices : ndarray of float64, shape (5, n_rows)
         `PRICE_COLUMNS`.
     """
@@ -73,6 +76,12 @@ class BarRows(NamedTuple):
     def closed_at(self) -> NDArray[np.int64]:
         stamps: NDArray[np.int64] = self.marks[0]
         return stamps
+
+    @property
+    def are_withdrawn(self) -> NDArray[np.bool_]:
+        """Tell which rows say that there is no such bar."""
+        negative: NDArray[np.bool_] = self.marks[1] < 0
+        return negative
 
     @property
     def months(self) -> NDArray[np.datetime64]:
@@ -112,6 +121,7 @@ class BarRows(NamedTuple):
 def latest(rows: BarRows) -> BarRows:
     """Return the last revision of each bar, oldest bar first, whatever the order of `rows`.
 
+    A bar that was withdrawn is among them, see `believed`.
     Revisions of one bar are ordered by when they were known. Two writers without a lock may make
     two at one instant; then their numbers decide, the same ones for every reader.
     """
@@ -121,6 +131,27 @@ def latest(rows: BarRows) -> BarRows:
     order = np.lexsort((*rows.prices[::-1], revision, known_at, closed_at))
     ordered = rows.take(order)
     return ordered.take(np.diff(ordered.closed_at, append=np.iinfo(np.int64).max) != 0)
+
+
+def believed(rows: BarRows) -> BarRows:
+    """Return what `latest` gave, less the bars that were withdrawn."""
+    gone = rows.are_withdrawn
+    return rows.take(~gone) if gone.any() else rows
+
+
+def withdrawn(rows: BarRows, seen: int) -> BarRows:
+    """Return the revisions by which stored bars are no longer believed.
+
+    They keep the numbers of the bars, so that one that is offered again is recognised.
+
+    Parameters
+    ----------
+    seen : int
+        From when that is known, in nanoseconds.
+    """
+    closed_at, revision, known_at = rows.marks
+    marks = [closed_at, -np.abs(revision) - 1, np.maximum(known_at + _TICK, seen)]
+    return BarRows(np.stack(marks), rows.prices)
 
 
 def united(parts: Sequence[BarRows]) -> BarRows:
@@ -134,12 +165,18 @@ def united(parts: Sequence[BarRows]) -> BarRows:
 
 
 def bars_of(instrument: str, timeframe: Timeframe, rows: BarRows) -> Bars:
-    """Return rows that `latest` gave as `Bars`."""
+    """Return rows that `believed` gave as `Bars`."""
     prices = dict(zip(PRICE_COLUMNS, rows.prices, strict=True))
     return unchecked(instrument, timeframe, rows.closed_at.view("M8[ns]"), prices)
 
 
-def fresh_rows(known: BarRows, bars: Bars, seen_at: pd.Timestamp, live: bool = False) -> BarRows:
+def fresh_rows(
+    known: BarRows,
+    bars: Bars,
+    seen_at: pd.Timestamp,
+    live: bool = False,
+    followed_from: int | None = None,
+) -> BarRows:
     """Return the rows of `bars` that are new or changed.
 
     Parameters
@@ -150,13 +187,15 @@ def fresh_rows(known: BarRows, bars: Bars, seen_at: pd.Timestamp, live: bool = F
         When `bars` were in hand; never taken to be before the newest close given or stored.
     live : bool
         Whether they came as they closed, and not as history that was fetched later.
+    followed_from : int, optional
+        The close, in nanoseconds, after which somebody listened to the instrument at any exchange.
 
     Notes
     -----
     A changed bar is known from `seen_at`, and so is a new one that what is stored had passed over
     (there are bars before it and after it). Any other new bar is known from its close, unless it
-    came live and over `ARRIVAL_S` late to a series that had bars already: then nobody could have
-    used it before `seen_at`.
+    is seen over `ARRIVAL_S` later and closed after `followed_from`, or came live to a series that
+    had bars already: then whoever listened decided without it.
     """
     closed_at = bars.closed_at.view(np.int64)
     given = np.stack([getattr(bars, name) for name in PRICE_COLUMNS])
@@ -166,10 +205,14 @@ def fresh_rows(known: BarRows, bars: Bars, seen_at: pd.Timestamp, live: bool = F
     there = there[known.closed_at[places[there]] == closed_at[there]]
     before = known.take(places[there])
     changed = (before.prices != given[:, there]).any(axis=0)
-    marks[1, there] = before.marks[1] + 1
+    marks[1, there] = np.abs(before.marks[1]) + 1
     ends = [int(stamps[-1]) for stamps in (closed_at, known.closed_at) if len(stamps)]
     seen = max(seen_at.value, *ends, 0)
-    marks[2, _is_late(known, closed_at, seen_at, live)] = seen
+    late = _passed_over(known, closed_at)
+    since = np.iinfo(np.int64).min if live and known.n_rows else followed_from
+    if since is not None:
+        late |= (seen - closed_at > ARRIVAL_S * 10**9) & (closed_at > since)
+    marks[2, late] = seen
     # a revision is later than what it replaces, else a past decision would see it
     marks[2, there] = np.maximum(before.marks[2] + _TICK, seen)
     kept = np.ones(len(closed_at), dtype=np.bool_)
@@ -190,16 +233,12 @@ def timeframe_of(bars: Iterable[Bars]) -> Timeframe:
     return found[0]
 
 
-def _is_late(
-    known: BarRows, closed_at: NDArray[np.int64], seen_at: pd.Timestamp, live: bool
-) -> NDArray[np.bool_]:
+def _passed_over(known: BarRows, closed_at: NDArray[np.int64]) -> NDArray[np.bool_]:
     if not known.n_rows:
         return np.zeros(len(closed_at), dtype=np.bool_)
-    late: NDArray[np.bool_] = closed_at > known.closed_at[0]
-    late &= closed_at < known.closed_at[-1]
-    if live:
-        late |= seen_at.value - closed_at > ARRIVAL_S * 10**9
-    return late
+    between: NDArray[np.bool_] = closed_at > known.closed_at[0]
+    between &= closed_at < known.closed_at[-1]
+    return between
 
 
 def _no_bar(row: BarRows) -> DataError:

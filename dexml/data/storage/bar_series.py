@@ -9,12 +9,20 @@ import pandas as pd
 
 from dexml.clock import utc
 from dexml.data.quality import SPIKE_WINDOW
-from dexml.data.storage.bar_rows import BarRows, bars_of, fresh_rows, latest, united
+from dexml.data.storage.bar_rows import (
+    BarRows,
+    bars_of,
+    believed,
+    fresh_rows,
+    latest,
+    united,
+)
 from dexml.domain import Bars, Timeframe
 
 __all__ = ["BarSeries"]
 
 _SPARE = 64  # rows
+_BESIDE = 2  # bars on either side of others by which `lone_jumps` judges them and their neighbours
 
 
 class BarSeries:
@@ -35,16 +43,17 @@ class BarSeries:
 
     def __init__(self, instrument: str, timeframe: Timeframe) -> None:
         self._instrument, self._timeframe = instrument, timeframe
-        self._all = self._last = _Grown(BarRows.empty())
+        self._all = self._last = self._believed = _Grown(BarRows.empty())
         self._bars: Bars | None = None
 
     def add(self, rows: BarRows) -> None:
         """Add rows in any order."""
         if not rows.n_rows:
             return
-        believed = self._last.rows
-        if rows.is_after(believed.closed_at[-1] if believed.n_rows else rows.closed_at[0] - 1):
-            for grown in {self._all, self._last}:
+        last = self._last.rows
+        follow = rows.is_after(last.closed_at[-1] if last.n_rows else rows.closed_at[0] - 1)
+        if follow and not rows.are_withdrawn.any():
+            for grown in {self._all, self._last, self._believed}:
                 grown.extend(rows)
             self._bars = None
             return
@@ -52,7 +61,9 @@ class BarSeries:
         everything = united([known, rows])
         if everything.n_rows > known.n_rows:
             self._all = _Grown(everything)
-            self._last = _Grown(latest(everything))
+            self._last = self._believed = _Grown(latest(everything))
+            if self._last.rows.are_withdrawn.any():
+                self._believed = _Grown(believed(self._last.rows))
             self._bars = None
 
     def bars(self, as_of: datetime | None = None) -> Bars:
@@ -62,22 +73,48 @@ class BarSeries:
         """
         if as_of is not None:
             known = self._all.rows.known_at(pd.Timestamp(utc(as_of)))
-            return bars_of(self._instrument, self._timeframe, latest(known))
+            return bars_of(self._instrument, self._timeframe, believed(latest(known)))
         if self._bars is None:
-            self._bars = bars_of(self._instrument, self._timeframe, self._last.rows)
+            self._bars = bars_of(self._instrument, self._timeframe, self._believed.rows)
         return self._bars
 
-    def before(self, bars: Bars) -> Bars:
-        """Return the last believed bars before the first of `bars`, for `suspects`."""
-        rows = self._last.rows
-        first = bars.closed_at[:1].view(np.int64)
-        end = int(np.searchsorted(rows.closed_at, first)[0]) if len(first) else 0
-        near = rows.take(slice(max(0, end - SPIKE_WINDOW), end))
+    @property
+    def newest(self) -> int | None:
+        """Close of the newest bar that was ever believed, in nanoseconds."""
+        stamps = self._last.rows.closed_at
+        return int(stamps[-1]) if len(stamps) else None
+
+    def before(self, bars: Bars, less: BarRows | None = None) -> Bars:
+        """Return the last believed bars before the first of `bars`, for `suspects`.
+
+        Parameters
+        ----------
+        less : BarRows, optional
+            Bars that are no longer believed.
+        """
+        rows = self._believed.rows
+        end = int(np.searchsorted(rows.closed_at, bars.closed_at[:1].view(np.int64))[0])
+        n_less = 0 if less is None else less.n_rows
+        near = rows.take(slice(max(0, end - SPIKE_WINDOW - n_less), end))
+        if less is not None and n_less:
+            near = near.take(~np.isin(near.closed_at, less.closed_at))
         return bars_of(self._instrument, self._timeframe, near)
 
-    def fresh(self, bars: Bars, seen_at: pd.Timestamp, live: bool = False) -> BarRows:
+    def beside(self, bars: Bars) -> BarRows:
+        """Return the believed bars from two before the first of `bars` to two after the last."""
+        rows, ends = self._believed.rows, bars.closed_at[[0, -1]].view(np.int64)
+        first, last = np.searchsorted(rows.closed_at, ends).tolist()
+        return rows.take(slice(max(0, first - _BESIDE), last + 1 + _BESIDE))
+
+    def fresh(
+        self,
+        bars: Bars,
+        seen_at: pd.Timestamp,
+        live: bool = False,
+        followed_from: int | None = None,
+    ) -> BarRows:
         """Return the rows of `bars` that are new or changed, see `fresh_rows`."""
-        return fresh_rows(self._last.rows, bars, seen_at, live)
+        return fresh_rows(self._last.rows, bars, seen_at, live, followed_from)
 
 
 class _Grown:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from dexml.data.storage.bar_log import BarLog
+from dexml.data.storage.followed import Followed
 from dexml.data.storage.schemas import BARS, MACRO, NEWS, QUARANTINE
 from dexml.data.storage.segment_files import SEGMENT, TORN, is_whole
 from dexml.data.storage.segments import SegmentLog
@@ -24,13 +25,15 @@ class Logs:
     """The logs under one folder: bars by exchange and timeframe, refused bars, news, macro values.
 
     Bars arrive under ``arrivals/EXCHANGE/TIMEFRAME`` and are folded into
-    ``bars/EXCHANGE/INSTRUMENT/TIMEFRAME``.
+    ``bars/EXCHANGE/INSTRUMENT/TIMEFRAME``. ``followed`` tells from when somebody listens, see
+    `Followed`.
     """
 
     def __init__(self, root: str | Path) -> None:
         self._root = open_folder(root)
         self._open: dict[tuple[str, ...], SegmentLog] = {}
         self._arrivals: dict[tuple[str, Timeframe], BarLog] = {}
+        self.followed = Followed(self._root.under("followed"))
 
     def __str__(self) -> str:
         return str(self._root)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from dexml.data.storage.bar_rows import BarRows, latest, united
+from dexml.data.storage.bar_rows import BarRows, believed, latest, united
 from dexml.data.storage.segment_files import (
     MONTH,
     SEGMENT,
@@ -35,7 +35,7 @@ def read_months(folder: Folder, month: str = "") -> tuple[SegmentFiles, list[Bar
 def last_rows(
     folder: Folder, arrived: Iterable[BarRows], n_rows: int, until: np.datetime64 | None
 ) -> BarRows:
-    """Return the last revision of at least the last bars until an instant, if there are so many.
+    """Return at least the last believed bars until an instant, if there are so many.
 
     Parameters
     ----------
@@ -45,10 +45,10 @@ def last_rows(
     found = list(arrived)
     for month in _newest_first(folder, until):
         found += read_months(folder, month)[1]
-        rows = _between(latest(BarRows.joined(found)), month, until)
+        rows = _between(believed(latest(BarRows.joined(found))), month, until)
         if rows.n_rows >= n_rows:
             return rows
-    return _between(latest(BarRows.joined(found)), "", until)
+    return _between(believed(latest(BarRows.joined(found))), "", until)
 
 
 def _newest_first(folder: Folder, until: np.datetime64 | None) -> list[str]:

@@ -13,18 +13,11 @@ from pathlib import Path
 import pandas as pd
 
 from dexml.clock import utc
-from dexml.data.quality import Rule, suspects
-from dexml.data.storage.bar_rows import BarRows, timeframe_of
+from dexml.data.storage.appending import append_closes
 from dexml.data.storage.joining import Joined, join, parts_in
 from dexml.data.storage.logs import Logs
-from dexml.data.storage.quarantine import refusals, seen_late, set_aside, suspected
-from dexml.data.storage.revisions import (
-    HEADLINE,
-    first_known,
-    first_seen,
-    fresh_values,
-    without,
-)
+from dexml.data.storage.quarantine import refusals, seen_late, set_aside
+from dexml.data.storage.revisions import HEADLINE, first_known, first_seen, fresh_values
 from dexml.data.storage.schemas import checked_rows
 from dexml.domain import (
     MACRO_COLUMNS,
@@ -79,15 +72,20 @@ class Store:
         return self._logs.torn()
 
     def append_bars(self, venue: str, bars: Bars, known_at: datetime | None = None) -> int:
-        """Keep bars that are new or changed; those that `suspects` names go into quarantine.
+        """Keep bars that are new or changed; those that are not believed go into quarantine.
+
+        A bar is judged by those before it (`suspects`) and by those beside it (`lone_jumps`). One
+        that is stored, and that a neighbour now shows to have jumped alone, goes there too and is
+        withdrawn: from `known_at` on nobody reads it.
 
         Parameters
         ----------
         known_at : datetime, optional
             When the bars were in hand; by default the newest close given or stored. History counts
-            as known from its close, unless it changes a stored bar or fills a hole between stored
-            ones: such a bar is known from `known_at`, so that what was read as of an earlier
-            instant is read so for ever.
+            as known from its close, unless it changes a stored bar, fills a hole between stored
+            ones, or closed after somebody began to listen to the instrument at any exchange and is
+            over `ARRIVAL_S` old: such a bar is known from `known_at`, so that what was read as of
+            an earlier instant is read so for ever.
 
         Returns
         -------
@@ -110,28 +108,12 @@ class Store:
         bars : mapping of instrument to Bars
             All of one timeframe.
         live : bool
-            Whether they came as they closed: then a bar that is seen over `ARRIVAL_S` after its
-            close is known from `known_at`, too, except the first page of a series.
+            Whether they came as they closed: then somebody listens from the newest bar that is
+            stored, or that came first. Of a series that had bars already whatever is seen over
+            `ARRIVAL_S` after its close is known from `known_at`.
         """
-        if not bars:
-            return 0
-        log = self._logs.bars(venue, timeframe_of(bars.values()))
         seen_at = _instant(known_at) if known_at else pd.Timestamp(0, tz="UTC")
-        wrong: dict[str, dict[int, Rule]] = {}
-        fresh: dict[str, BarRows] = {}
-        with log.locked():
-            log.refresh()
-            for name, given in bars.items():
-                series = log.series(name)
-                wrong[name] = suspects(series.before(given), given)
-                fresh[name] = series.fresh(without(given, wrong[name]), seen_at, live)
-            log.append(fresh)
-        for name, rules in wrong.items():
-            if rules:
-                aside = self._logs.quarantine(venue, name, bars[name].timeframe)
-                set_aside(aside, *suspected(bars[name], rules, seen_at))
-        log.fold_if_many()
-        return sum(rows.n_rows for rows in fresh.values())
+        return append_closes(self._logs, venue, bars, seen_at, live)
 
     def set_aside(
         self,

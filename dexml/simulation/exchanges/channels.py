@@ -62,8 +62,12 @@ class Channel:
                 return refusal(fault)
             if fault in (Fault.RESET, Fault.DROP) and request.transport is not None:
                 request.transport.abort()
+                return web.Response()  # which nobody reads
         socket = web.WebSocketResponse(timeout=0.2)
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionError:
+            return web.Response()
         wire = _Wire(socket, request, self._board, self._venue, self._words.damage)
         telling = asyncio.ensure_future(self._tell(wire))
         try:

@@ -18,8 +18,11 @@ from dexml.data.standing import standings
 from dexml.data.storage.store import Store
 from dexml.domain import Bars, Timeframe, to_datetime, to_datetime64
 from dexml.status import data_lines
+from dexml.universe import Listing, UniverseConfig
 from tests.file_events import asked_of
 from tests.random_walk import some_bars
+
+HOUR = timedelta(hours=1)
 
 NAMES = ("BTC/USDT", "ETH/USDT")
 START = datetime(2024, 1, 2, tzinfo=UTC)
@@ -202,3 +205,27 @@ def test_of_a_long_history_only_the_last_months_are_read(tmp_path: Path) -> None
 
 def test_an_empty_store_says_nothing(tmp_path: Path) -> None:
     assert standings(Store(tmp_path / "none")) == []
+
+
+def test_without_a_run_it_is_told_who_is_no_member_of_the_universe(tmp_path: Path) -> None:
+    store, bars = Store(tmp_path), some_bars("BTC/USDT", 800)
+    store.append_bars("binance", bars)
+    end = to_datetime(bars.closed_at[-1])
+    gone = Listing(
+        instrument="BTC/USDT", listed_at=end - timedelta(days=20), delisted_at=end - HOUR
+    )
+    traded = float(np.median((bars.close * bars.volume)[-720:]))
+    for config, why in (
+        (UniverseConfig(), ""),
+        (UniverseConfig(listings=(gone,)), "not listed"),
+        (UniverseConfig(min_quote_volume=0.9 * traded), ""),
+        (UniverseConfig(min_quote_volume=1.1 * traded), "is the least"),
+        (UniverseConfig(min_quote_volume=0.9 * traded, window_hours=900), "known for less than"),
+    ):
+        (found,) = standings(Store(tmp_path), now=end + HOUR / 2, universe=config)
+        assert found.live is not None
+        for told in (found.outside, found.live.outside):
+            assert why in told
+            assert bool(told) == bool(why)
+        (line,) = list(data_lines([found.row()]))[1:]
+        assert line.count("not in the universe") == 2 * bool(why)
