@@ -20,6 +20,7 @@ __all__ = [
     "bars_of",
     "believed",
     "fresh_rows",
+    "in_time_for",
     "latest",
     "timeframe_of",
     "united",
@@ -195,7 +196,8 @@ def fresh_rows(
     A changed bar is known from `seen_at`, and so is a new one that what is stored had passed over
     (there are bars before it and after it). Any other new bar is known from its close, unless it
     is seen over `ARRIVAL_S` later and closed after `followed_from`, or came live to a series that
-    had bars already: then whoever listened decided without it.
+    had bars already: then whoever listened decided without it. What came live up to `ARRIVAL_S`
+    after a close counts as seen at that close, whose decision used it.
     """
     closed_at = bars.closed_at.view(np.int64)
     given = np.stack([getattr(bars, name) for name in PRICE_COLUMNS])
@@ -207,7 +209,8 @@ def fresh_rows(
     changed = (before.prices != given[:, there]).any(axis=0)
     marks[1, there] = np.abs(before.marks[1]) + 1
     ends = [int(stamps[-1]) for stamps in (closed_at, known.closed_at) if len(stamps)]
-    seen = max(seen_at.value, *ends, 0)
+    came_at = in_time_for(seen_at.value, bars.timeframe) if live else seen_at.value
+    seen = max(came_at, *ends, 0)
     late = _passed_over(known, closed_at)
     since = np.iinfo(np.int64).min if live and known.n_rows else followed_from
     if since is not None:
@@ -218,6 +221,19 @@ def fresh_rows(
     kept = np.ones(len(closed_at), dtype=np.bool_)
     kept[there] = changed
     return BarRows(marks, given).take(kept)
+
+
+def in_time_for(instant: int, timeframe: Timeframe) -> int:
+    """Return the close whose decision could use what was seen at an instant, or the instant.
+
+    Examples
+    --------
+    >>> hour = 3_600 * 10**9
+    >>> in_time_for(hour + 9 * 10**9, Timeframe.H1) == hour, in_time_for(hour - 1, Timeframe.H1)
+    (True, 3599999999999)
+    """
+    after_close = instant % (timeframe.seconds * 10**9)
+    return instant - after_close if after_close <= ARRIVAL_S * 10**9 else instant
 
 
 def timeframe_of(bars: Iterable[Bars]) -> Timeframe:

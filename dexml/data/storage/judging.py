@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dexml.data.quality import LONE_RATIO, Rule, jumped_alone, suspects
-from dexml.data.storage.bar_rows import ARRIVAL_S, BarRows, withdrawn
+from dexml.data.storage.bar_rows import BarRows, in_time_for, withdrawn
 from dexml.data.storage.bar_series import BarSeries
 from dexml.data.storage.revisions import without
 from dexml.domain import Bars, Timeframe
@@ -48,7 +48,7 @@ def judged(series: BarSeries, bars: Bars, seen_at: pd.Timestamp) -> Judged:
         np.stack([bars.open, bars.high, bars.low, bars.close]),
     )
     lone, lone_stored = _lone((near.closed_at, near.prices[:4]), given, bars.timeframe)
-    gone = withdrawn(near.take(lone_stored), _proven(int(given[0][-1]), series, seen_at))
+    gone = withdrawn(near.take(lone_stored), _proven(bars, series, seen_at))
     wrong = {int(row): Rule.LONE for row in np.flatnonzero(lone)}
     kept = np.flatnonzero(~lone)
     rest = without(bars, wrong)
@@ -59,9 +59,9 @@ def judged(series: BarSeries, bars: Bars, seen_at: pd.Timestamp) -> Judged:
 
 
 # A bar in time for the decision at its close is known from there, and so is what it shows.
-def _proven(newest: int, series: BarSeries, seen_at: pd.Timestamp) -> int:
-    prompt = seen_at.value - newest <= ARRIVAL_S * 10**9
-    return max(newest if prompt else seen_at.value, series.newest or 0)
+def _proven(bars: Bars, series: BarSeries, seen_at: pd.Timestamp) -> int:
+    newest = int(bars.closed_at[-1].astype(np.int64))
+    return max(newest, in_time_for(seen_at.value, bars.timeframe), series.newest or 0)
 
 
 def _lone(stored: Stamped, given: Stamped, timeframe: Timeframe) -> tuple[Flags, Flags]:

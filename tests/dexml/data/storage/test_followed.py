@@ -159,3 +159,14 @@ def _said(bars: Bars, factor: float) -> Bars:
 def _read(folder: str, at: datetime) -> list[tuple[bytes, bytes]]:
     found = [Store(folder).bars(venue, BTC, "1h", as_of=at) for venue in VENUES]
     return [(one.closed_at.tobytes(), one.close.tobytes()) for one in found]
+
+
+def test_what_came_with_the_visit_at_a_close_was_there_for_the_decision_at_that_close(
+    tmp_path: Path,
+) -> None:
+    store = Store(tmp_path)
+    heard(store, "binance", 0, 10)
+    # the exchange was silent for three bars; a visit reads them with the one that just closed
+    store.append_closes("binance", {BTC: some(10, 14)}, closed(13) + PROMPT, live=True)
+    assert n_known(store, "binance", closed(13) - timedelta(microseconds=1)) == 10
+    assert n_known(store, "binance", closed(13)) == 14
