@@ -46,7 +46,7 @@ def _listings(path: str | Path, lines: Iterable[dict[str, str]]) -> Iterable[Lis
                 listed_at=datetime.fromisoformat(line["listed_at"]),
                 delisted_at=datetime.fromisoformat(until) if until else None,
             )
-        except (TypeError, ValueError) as error:
+        except (DataError, TypeError, ValueError) as error:
             raise DataError(
                 f"file {path}, line {number}", "must be a listing", error, "Correct it."
             ) from error

@@ -146,9 +146,10 @@ def test_a_file_of_listings_is_read_and_its_faults_are_named(tmp_path: Path) -> 
     read = read_listings(path)
     assert [one.instrument for one in read] == ["A/USDT", "B/USDT"]
     assert read[1].delisted_at == datetime(2024, 1, 31, 23, tzinfo=UTC)
-    path.write_text(f"{head}A/USDT,yesterday,\n")
-    with pytest.raises(DataError, match="line 2 must be a listing"):
-        read_listings(path)
+    for listed_at in ("yesterday", "2024-01-01"):  # a date has no zone
+        path.write_text(f"{head}A/USDT,{listed_at},\n")
+        with pytest.raises(DataError, match="line 2 must be a listing"):
+            read_listings(path)
     path.write_text(f"{head}A/USDT,2024-02-01T00:00:00Z,2024-01-01T00:00:00Z\n")
     with pytest.raises(DataError, match="must come after its listing"):
         read_listings(path)
