@@ -32,11 +32,13 @@ def main() -> int:
     options = _options()
     trials = [Trial(path, k) for path in _modules(options.only) for k in range(_count(path))]
     chosen = random.Random(options.seed).sample(trials, min(options.sample, len(trials)))
-    chosen.sort(key=lambda trial: (trial.path, trial.number))  # mutants are made by the module
     load_libraries()
     began = time.monotonic()
+    survivors = []
     with get_context("fork").Pool(options.jobs) as pool:
-        survivors = [said for said in pool.imap(_survivor, chosen) if said is not None]
+        for number, said in enumerate(pool.imap(_survivor, chosen), 1):
+            sys.stderr.write(f"{number} of {len(chosen)}: {said or 'noticed'}\n")
+            survivors += [said] if said else []
     score = 1 - len(survivors) / len(chosen)
     result = {
         "mutants": len(trials),
