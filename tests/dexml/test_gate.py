@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 
 from dexml.assessment import assess
+from dexml.costs import CostConfig
 from dexml.domain import Bar, Signal
 from dexml.events import Action, BarsClosed, Decision, Reason
 from dexml.risk.exits import Levels
@@ -101,3 +102,13 @@ def test_parts_that_only_together_refuse_are_all_named() -> None:
     found = decided(book_at_risk(KernelConfig(limits=limits)))
     assert (found.action, found.reason) == (Action.DECLINE, Reason.RISK)
     assert {"volatility", "disagreement", "drawdown"} <= set(found.detail.split(", "))
+
+
+def test_a_buy_of_less_than_one_unit_of_the_token_is_too_small() -> None:
+    for decimals, action, detail in ((0, Action.DECLINE, "too small"), (4, Action.ENTER, "")):
+        config = KernelConfig(limits=LOOSE, costs=CostConfig(base_decimals=decimals))
+        state = initial_state("run", config, NAMES, Decimal(300))
+        state = warm_up(state, [bars(hour) for hour in range(NOW)])
+        found = decided(state)
+        assert (found.action, found.detail) == (action, detail)
+        assert found.reason is (Reason.COST if detail else Reason.EDGE)
