@@ -155,6 +155,8 @@ def _silent(node: ast.AST) -> Sequence[ast.AST | None]:
             return node.decorator_list
         case ast.AnnAssign():
             return [node.annotation]
+        case ast.keyword(arg="strict"):
+            return [node.value]  # of `zip`: a word to the reader, its columns are of one length
         case ast.Assign(targets=[ast.Name(id="__all__")]) | ast.Raise():
             return [node]  # of an error the words; whether it is raised is tried where it is asked
     return []
