@@ -214,6 +214,8 @@ class State:
         Ids of the latest events.
     mark : EquityMarked or None
         The latest valuation.
+    closing : bool
+        Whether a person asked to sell all that is held and has not resumed since.
     """
 
     run: str
@@ -229,6 +231,7 @@ class State:
     heard: tuple[str, ...] = ()
     mark: EquityMarked | None = None
     watch: Watch = Watch()
+    closing: bool = False
 
     @property
     def equity(self) -> Decimal:

@@ -254,6 +254,38 @@ def test_a_person_who_closes_sells_all_that_is_held_in_any_mode(mode: Mode) -> N
     assert again.open_intents == state.open_intents
 
 
+def test_what_could_not_be_sold_when_a_person_closed_is_sold_at_the_closes_that_follow() -> None:
+    state, commands = step(invested(), CloseRequested(at=START + 40 * HOUR, by="ada"))
+    first, second = trades(commands)
+    state, _ = step(state, filled(first))
+    for hour in (41, 42):
+        failed = OrderFailed(at=START + hour * HOUR, intent_id=second.intent_id, reason="floor")
+        state, _ = step(state, failed)
+        state, commands = step(state, close_of(hour, 0.9))
+        (second,) = trades(commands)
+        assert (second.instrument, second.side, second.reason) == (NAMES[1], Side.SELL, "request")
+        assert decisions(commands)[NAMES[1]].reason is Reason.REQUEST
+    state, _ = step(state, filled(second))
+    assert [book.position for book in state.books] == [None, None]
+
+
+def test_what_was_under_way_to_be_bought_when_a_person_closed_is_sold_once_it_is_there() -> None:
+    state, commands = step(warmed(), close_of(40, 0.8))
+    bought, other = trades(commands)
+    state, commands = step(state, CloseRequested(at=START + 40 * HOUR, by="ada"))
+    assert trades(commands) == []
+    state, _ = step(state, filled(bought))
+    failed = OrderFailed(at=START + 40 * HOUR, intent_id=other.intent_id, reason="floor")
+    state, _ = step(state, failed)
+    _, commands = step(state, close_of(41, 0.9))
+    (sale,) = trades(commands)
+    assert (sale.instrument, sale.side, sale.reason) == (bought.instrument, Side.SELL, "request")
+    # a person who resumes keeps it
+    state, _ = step(state, ModeRequested(at=START + 40 * HOUR, mode=Mode.ACTIVE, by="ada"))
+    _, commands = step(state, close_of(41, 0.9))
+    assert Side.SELL not in {intent.side for intent in trades(commands)}
+
+
 def test_a_part_that_fails_or_works_again_is_told_and_changes_no_decision() -> None:
     state = invested()
     for working, severity, text in (
