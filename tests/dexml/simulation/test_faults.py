@@ -43,7 +43,6 @@ def test_no_invariant_breaks_in_hours_full_of_faults(capsys: pytest.CaptureFixtu
     assert report.n_orders >= 100
     assert min(report.judged[one] for one in INVARIANTS) >= 100
     assert report.n_looks >= HOURS / 3
-    assert report.n_between >= 3  # stops that a timer found before the hour closed
 
 
 @pytest.mark.soak
