@@ -40,8 +40,11 @@ bench: install
 	$(BIN)/python -m benchmarks
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.portfolio
 
+# What takes minutes to hours: long tests, then how much the tests of what decides see and notice.
 soak: install
 	$(BIN)/python -m pytest -m soak --timeout 3600
+	$(BIN)/python -m benchmarks.coverage --least 0.95
+	$(BIN)/python -m benchmarks.mutation --sample 300 --least 0.85
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

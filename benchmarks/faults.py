@@ -26,6 +26,7 @@ from dexml.requests import record_request
 from dexml.simulation.faults import Fault, Post, Report, live_year
 from dexml.state import KernelConfig
 
+INVARIANTS = tuple(f"I{number}" for number in range(1, 9))
 MEMORY = Path("/dev/shm")  # a ledger in memory: what is simulated is the fault, not the disk
 
 
@@ -78,13 +79,14 @@ def line(report: Report) -> str:
     """Say in one line what a seed did."""
     return (
         f"seed {report.seed}: {report.n_injected:,} faults of {len(report.injected)} kinds in "
-        f"{report.n_hours:,} hours, {report.n_orders:,} orders, {report.n_checks:,} judgements, "
+        f"{report.n_hours:,} hours, {report.n_orders:,} orders ({report.n_between:,} of them in "
+        f"{report.n_looks:,} looks between closes), {report.n_checks:,} judgements, "
         f"{len(report.violations)} violations, digest {report.digest[:16]}"
     )
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print one JSON object; 1 if an invariant was broken or too little struck."""
+    """Print one JSON object; 1 if one of I1 to I8 was broken or not tried, or too little struck."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1, help="how many years")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
@@ -94,22 +96,26 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     seeds = range(asked.first, asked.first + asked.seeds)
     struck: Counter[str] = Counter()
+    judged: Counter[str] = Counter(dict.fromkeys(INVARIANTS, 0))
     violations: list[str] = []
     began = time.perf_counter()
     with get_context("spawn").Pool(min(asked.jobs, asked.seeds)) as pool:
         for report in pool.imap(partial(live, n_hours=asked.hours), seeds):
             struck.update({str(fault): n for fault, n in report.injected.items()})
+            judged.update(report.judged)
             violations += [f"seed {report.seed} {one}" for one in report.violations]
             print(line(report), file=sys.stderr, flush=True)
     found = {
         "injected": sum(struck.values()),
+        "judged": dict(judged),
         "violations": len(violations),
         "first_violations": violations[:20],
         "seconds": round(time.perf_counter() - began, 1),
         "kinds": dict(struck.most_common()),
     }
     print(json.dumps(found, indent=2))
-    return 1 if violations or found["injected"] < asked.least else 0
+    idle = [name for name, n in judged.items() if n == 0]
+    return 1 if violations or idle or found["injected"] < asked.least else 0
 
 
 if __name__ == "__main__":

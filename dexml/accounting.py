@@ -11,7 +11,7 @@ from dexml.domain import Bar, Fill, Intent, Side
 from dexml.events import Filled, Reason
 from dexml.risk.exits import levels
 from dexml.risk.sizing import payoff
-from dexml.state import Ask, Book, KernelConfig, Position, State
+from dexml.state import Ask, Book, Gain, KernelConfig, Position, State
 from dexml.vitals import order_filled
 
 __all__ = [
@@ -79,7 +79,17 @@ def apply_fill(state: State, event: Filled) -> State:
     state = replace(state, cash=cash)
     state = _guarded(state, book.pending, fill.filled_at)
     current = state.book(fill.instrument) or book
-    return state.having(replace(current, position=position, pending=None))
+    gains = _gains(book, fill, state.config)
+    return state.having(replace(current, position=position, pending=None, gains=gains))
+
+
+def _gains(book: Book, fill: Fill, config: KernelConfig) -> tuple[Gain, ...]:
+    since = fill.filled_at - config.timeframe.step * config.policy.low_profit_window_bars
+    kept = tuple(gain for gain in book.gains if gain.at > since)
+    if fill.side is Side.BUY or book.position is None:
+        return kept
+    paid = book.position.paid * fill.base / book.position.quantity
+    return (*kept, Gain(at=fill.filled_at, earned=float((fill.quote - fill.gas) / paid - 1)))
 
 
 def _bought(book: Book, fill: Fill, state: State) -> Position:

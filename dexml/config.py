@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import tomllib
 from collections.abc import Mapping
 from dataclasses import is_dataclass
@@ -30,6 +31,7 @@ from dexml.sections import DataSettings, ModelSettings, ServeSettings, UniverseS
 from dexml.state import KernelConfig
 
 __all__ = [
+    "COIN_FLIPS",
     "DataSettings",
     "ModelSettings",
     "ServeSettings",
@@ -42,7 +44,9 @@ __all__ = [
 
 FILE_NAME = "dexml.toml"
 PREFIX = "DEXML_"
+COIN_FLIPS = "a win of 2% against a loss of 1% sizes every coin flip at the cap"
 NEEDED_IN_TESTS = "DEXML_REQUIRE_COMPONENTS"  # no setting of the product
+_LOG = logging.getLogger(__name__)
 
 
 class Settings(BaseSettings):
@@ -125,6 +129,8 @@ class Settings(BaseSettings):
                 self.policy.name,
                 "Register yours with @policy before it is used.",
             )
+        if self.sizing.odds == "seed":
+            _LOG.warning("sizing.odds = seed: %s", COIN_FLIPS)
         return KernelConfig(
             timeframe=self.data.timeframe,
             costs=self.costs,

@@ -7,7 +7,7 @@ from dataclasses import Field, asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from dexml.config import load_settings
+from dexml.config import COIN_FLIPS, Settings, load_settings
 from dexml.errors import UsageError
 from dexml.models.sequence.advice import Finding, validate_config
 from dexml.models.sequence.config import SAMPLES_SEEN, SECTIONS, SequenceConfig, settings_of
@@ -52,11 +52,13 @@ def understood(path: Path | None, env: Mapping[str, str]) -> Understood:
         If a setting is unknown or a value breaks its rule.
     """
     if path is None or path.suffix == ".toml":
-        models = load_settings(path, env).models
+        settings = load_settings(path, env)
+        models = settings.models
         findings = validate_config(models.sequence, models.profile)
         if not models.sequence.enabled:  # nobody asks about defaults of what is off
             usual = validate_config(SequenceConfig(), models.profile)
             findings = [one for one in findings if one not in usual]
+        findings += _advice_on_trading(settings)
         return Understood(file=str(path), layout="dexml.toml", findings=tuple(findings))
     made = migrated(path)
     return Understood(
@@ -65,6 +67,13 @@ def understood(path: Path | None, env: Mapping[str, str]) -> Understood:
         findings=tuple(validate_config(made.config)),
         changes=tuple(one for one in made.changes if one.kind != "default"),
     )
+
+
+def _advice_on_trading(settings: Settings) -> list[Finding]:
+    odds = settings.sizing.odds
+    if odds == "measured":
+        return []
+    return [Finding(setting="sizing.odds", value=odds, better="measured", reason=COIN_FLIPS)]
 
 
 def migrated(path: Path) -> Migration:

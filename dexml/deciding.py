@@ -141,6 +141,8 @@ def _forced(state: State, one: Prospect) -> Proposal | None:
         return _kept(book, Reason.PENDING)
     if book.position is None or book.bar is None:
         return None
+    if state.closing:  # what could not be sold when it was asked for, or was bought since
+        return Proposal(action=Action.EXIT, reason=Reason.REQUEST)
     touched = exit_reason(book.bar.close, book.position.exits)
     age = one.at - book.position.entered_at
     if touched is None and age >= state.config.timeframe.step * state.config.exits.max_holding_bars:

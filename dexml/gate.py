@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from math import fsum
 from typing import NamedTuple
 
 from dexml.accounting import pending_buys
@@ -49,8 +50,9 @@ def admitted(state: State, one: Prospect, whole: Assessment) -> Intent | Refusal
 def _unsuitable(state: State, one: Prospect) -> Refusal | None:
     if not is_fit(state, one.book):
         return Refusal(Reason.DATA, "health" if not one.book.healthy else "warm-up")
-    if _protected(state, one):
-        return Refusal(Reason.PROTECTION)
+    guard = _protection(state, one)
+    if guard is not None:
+        return Refusal(Reason.PROTECTION, guard)
     if state.mode is not Mode.ACTIVE:
         return Refusal(Reason.MODE, str(state.mode))
     if risk_score(one.parts) >= REFUSAL:
@@ -61,11 +63,18 @@ def _unsuitable(state: State, one: Prospect) -> Refusal | None:
     return None
 
 
-def _protected(state: State, one: Prospect) -> bool:
-    rules, closed_until = state.config.policy, one.book.closed_until
-    since = one.at - state.config.timeframe.step * rules.stop_window_bars
-    n_stops = sum(stop > since for stop in state.stops)
-    return n_stops >= rules.max_stops or (closed_until is not None and one.at < closed_until)
+def _protection(state: State, one: Prospect) -> str | None:
+    rules, step = state.config.policy, state.config.timeframe.step
+    since = one.at - step * rules.stop_window_bars
+    if sum(stop > since for stop in state.stops) >= rules.max_stops:
+        return "stops"
+    closed_until = one.book.closed_until
+    if closed_until is not None and one.at < closed_until:
+        return "cooldown"
+    since = one.at - step * rules.low_profit_window_bars
+    earned = [gain.earned for gain in one.book.gains if gain.at > since]
+    poor = len(earned) >= rules.low_profit_trades and fsum(earned) < rules.least_profit
+    return "low profit" if poor else None
 
 
 def _free_cash(state: State) -> float:

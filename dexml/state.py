@@ -21,7 +21,7 @@ from dexml.risk.sizing import SizingConfig
 from dexml.risk.trips import TripLimits
 from dexml.universe import UniverseConfig
 
-__all__ = ["Ask", "Book", "KernelConfig", "Position", "State", "Watch"]
+__all__ = ["Ask", "Book", "Gain", "KernelConfig", "Position", "State", "Watch"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +116,14 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gain:
+    """A sale, and what it earned as a fraction of what was paid for what it sold; gas is paid."""
+
+    at: datetime
+    earned: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Book:
     """What is known of one instrument.
 
@@ -128,6 +136,8 @@ class Book:
         Bars ever heard.
     atr : float
         Average true range by Wilder's recurrence, quote per base.
+    gains : tuple of Gain
+        Of the sales within the window of the low-profit guard.
     """
 
     instrument: str
@@ -140,6 +150,7 @@ class Book:
     returns: tuple[float | None, ...] = ()
     asks: tuple[Ask, ...] = ()
     closed_until: datetime | None = None
+    gains: tuple[Gain, ...] = ()
 
     @property
     def quantity(self) -> Decimal:
@@ -203,6 +214,8 @@ class State:
         Ids of the latest events.
     mark : EquityMarked or None
         The latest valuation.
+    closing : bool
+        Whether a person asked to sell all that is held and has not resumed since.
     """
 
     run: str
@@ -218,6 +231,7 @@ class State:
     heard: tuple[str, ...] = ()
     mark: EquityMarked | None = None
     watch: Watch = Watch()
+    closing: bool = False
 
     @property
     def equity(self) -> Decimal:

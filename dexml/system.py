@@ -237,7 +237,7 @@ def _hear_close_request(state: State, event: CloseRequested) -> tuple[State, lis
     held = [book for book in state.books if book.position is not None]
     text = f"{len(held)} positions are closed, only reductions pass from now on, by {event.by}."
     commands: list[Command] = [_alert(event, "warning", text)]
-    state = replace(state, mode=Mode.REDUCING)
+    state = replace(state, mode=Mode.REDUCING, closing=True)
     for book in held:
         if book.bar is not None:
             price = book.bar.close

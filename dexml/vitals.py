@@ -97,7 +97,7 @@ def resumed(state: State, event: ModeRequested) -> tuple[State, list[Alert]]:
         return state, [Alert(at=event.at, severity="warning", subject=event.kind, text=text)]
     text = f"Mode {state.mode} became {event.mode}, by {event.by}."
     alert = Alert(at=event.at, severity="warning", subject=event.kind, text=text)
-    return replace(accepted, mode=Mode.ACTIVE), [alert]
+    return replace(accepted, mode=Mode.ACTIVE, closing=False), [alert]
 
 
 def day_begun(state: State, closed_at: datetime) -> State:

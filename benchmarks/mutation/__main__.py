@@ -16,13 +16,7 @@ from pathlib import Path
 
 from benchmarks.mutation.mutants import mutants
 from benchmarks.mutation.trial import is_noticed, load_libraries
-
-ROOT = Path(__file__).parents[2]
-PACKAGES = ("dexml/risk", "dexml/validation")
-KERNEL = (
-    *("system", "deciding", "gate", "prospects", "assessment", "accounting"),
-    *("intents", "vitals", "desk", "state"),
-)
+from benchmarks.rooms import KERNEL, PACKAGES, ROOT, kernel_tests
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +34,11 @@ def main() -> int:
     chosen = random.Random(options.seed).sample(trials, min(options.sample, len(trials)))
     load_libraries()
     began = time.monotonic()
+    survivors = []
     with get_context("fork").Pool(options.jobs) as pool:
-        survivors = [said for said in pool.imap(_survivor, chosen) if said is not None]
+        for number, said in enumerate(pool.imap(_survivor, chosen), 1):
+            sys.stderr.write(f"{number} of {len(chosen)}: {said or 'noticed'}\n")
+            survivors += [said] if said else []
     score = 1 - len(survivors) / len(chosen)
     result = {
         "mutants": len(trials),
@@ -92,15 +89,9 @@ def _survivor(trial: Trial) -> str | None:
 def _tests(module: str) -> list[list[str]]:
     mirror = Path("tests", module)
     own = mirror.with_name(f"test_{mirror.name}")
-    room = [str(mirror.parent)] if str(mirror.parent) != "tests/dexml" else _kernel_tests()
+    room = [str(mirror.parent)] if str(mirror.parent) != "tests/dexml" else kernel_tests()
     first = [str(ROOT / own)] if (ROOT / own).is_file() else []
     return [tests for tests in (first, [str(ROOT / one) for one in room]) if tests]
-
-
-def _kernel_tests() -> list[str]:
-    named = [f"tests/dexml/test_{name}.py" for name in KERNEL]
-    more = ["tests/dexml/test_system_stateful.py", "tests/dexml/experiments/test_backtest.py"]
-    return [name for name in [*named, *more] if (ROOT / name).is_file()]
 
 
 if __name__ == "__main__":

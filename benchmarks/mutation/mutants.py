@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
 __all__ = ["Mutant", "mutants"]
 
@@ -68,29 +69,26 @@ def mutants(source: str) -> list[Mutant]:
     >>> [one.change for one in mutants("def f(x):\\n    return x < 3")]
     ['return x < 3 becomes return None', 'x < 3 becomes x <= 3', '3 becomes 4']
     """
-    n_nodes = sum(1 for _ in ast.walk(ast.parse(source)))
-    return [made for place in range(n_nodes) for made in _at(source, place)]
-
-
-def _at(source: str, place: int) -> Iterator[Mutant]:
     tree = ast.parse(source)
-    node = _nodes(tree)[place]
-    if node in _left_alone(tree):
-        return
-    for change in _changes(node):
-        copy = ast.parse(source)
-        mine = _nodes(copy)[place]
-        was = ast.unparse(mine)
-        new = change(mine)
-        if new is not None:
-            _Replace(mine, new).visit(copy)
-        ast.fix_missing_locations(copy)
-        said = f"{was} becomes {ast.unparse(new or mine)}"
-        yield Mutant(line=getattr(node, "lineno", 0), change=said, tree=copy)
+    silent = _left_alone(tree)
+    return [
+        _changed(source, place, change)
+        for place, node in enumerate(ast.walk(tree))
+        if node not in silent
+        for change in _changes(node)
+    ]
 
 
-def _nodes(tree: ast.Module) -> list[ast.AST]:
-    return list(ast.walk(tree))
+def _changed(source: str, place: int, change: Change) -> Mutant:
+    copy = ast.parse(source)
+    mine = next(islice(ast.walk(copy), place, None))
+    was, line = ast.unparse(mine), getattr(mine, "lineno", 0)
+    new = change(mine)
+    if new is not None:
+        _Replace(mine, new).visit(copy)
+    ast.fix_missing_locations(copy)
+    said = f"{was} becomes {ast.unparse(new or mine)}"
+    return Mutant(line=line, change=said, tree=copy)
 
 
 def _changes(node: ast.AST) -> Iterator[Change]:
@@ -157,6 +155,8 @@ def _silent(node: ast.AST) -> Sequence[ast.AST | None]:
             return node.decorator_list
         case ast.AnnAssign():
             return [node.annotation]
+        case ast.keyword(arg="strict"):
+            return [node.value]  # of `zip`: a word to the reader, its columns are of one length
         case ast.Assign(targets=[ast.Name(id="__all__")]) | ast.Raise():
             return [node]  # of an error the words; whether it is raised is tried where it is asked
     return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.abc
 import importlib.machinery
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from types import CodeType, ModuleType
 
 __all__ = ["is_noticed", "load_libraries"]
 
-LIMIT_S = "120"  # an endless loop is noticed too
+LIMIT_S = 120.0  # of CPU time for each test: an endless loop is noticed, a busy machine is not
 _LIBRARIES = ("numpy", "pandas", "scipy.stats", "sklearn", "hypothesis", "pytest", "pydantic")
 
 
@@ -47,12 +48,21 @@ def _tested(module: str, path: Path, code: CodeType, tests: Sequence[str]) -> in
     os.dup2(silence, 1)
     os.dup2(silence, 2)
     sys.meta_path.insert(0, _Mutated(module, path, code))
+    signal.setitimer(signal.ITIMER_PROF, LIMIT_S)  # imports may loop as well
     import pytest
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = folder
-        options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--timeout", LIMIT_S]
-        return int(pytest.main([*options, "--basetemp", f"{folder}/tests", *tests]))
+        options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--timeout", "3600"]
+        given = [*options, "--basetemp", f"{folder}/tests", *tests]
+        return int(pytest.main(given, plugins=[_Limit()]))
+
+
+class _Limit:
+    """Begins the time of each test anew; who uses it up is ended by a signal, which is noticed."""
+
+    def pytest_runtest_logstart(self) -> None:
+        signal.setitimer(signal.ITIMER_PROF, LIMIT_S)
 
 
 class _Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -33,6 +33,9 @@ class PolicyConfig:
         Bars without entry after an instrument was stopped out.
     max_stops, stop_window_bars : int
         So many stops in so many bars close all entries (stop-loss guard).
+    low_profit_trades, low_profit_window_bars, least_profit : int, int, float
+        An instrument is not entered while its sales of so many bars are at least so many and their
+        returns add up to less than this (low-profit guard).
     """
 
     name: str = "net_edge"
@@ -44,12 +47,19 @@ class PolicyConfig:
     cooldown_bars: int = 3
     max_stops: int = 8
     stop_window_bars: int = 24
+    low_profit_trades: int = 4
+    low_profit_window_bars: int = 168
+    least_profit: float = -0.10
 
     def __post_init__(self) -> None:
         for name in ("min_edge", "no_trade_band", "abstain_band", "rebalance_band"):
             _check_at_least(name, getattr(self, name), 0)
-        for name in ("horizon", "max_stops", "stop_window_bars"):
+        for name in (
+            *("horizon", "max_stops", "stop_window_bars"),
+            *("low_profit_trades", "low_profit_window_bars"),
+        ):
             _check_at_least(name, getattr(self, name), 1)
+        _check_at_least("least_profit", self.least_profit, -1)
         _check_at_least("cooldown_bars", self.cooldown_bars, 0)
 
 

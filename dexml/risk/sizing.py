@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum
+from typing import Literal
 
 from dexml.errors import ConfigError
 
@@ -36,6 +37,9 @@ class SizingConfig:
         Smallest order, in quote currency.
     max_pool_share : float
         Largest position, as a share of the pool's quote reserve: what a swap can bear in impact.
+    odds : "measured" or "seed"
+        Win and loss as measured, or the seed's constants of 2% and 1%: with those a coin flip
+        has the size of the cap, so they are warned about.
     """
 
     kelly_cap: float = 0.25
@@ -44,6 +48,7 @@ class SizingConfig:
     max_outcomes: int = 1_000
     min_notional: float = 10.0
     max_pool_share: float = 0.001
+    odds: Literal["measured", "seed"] = "measured"
 
     def __post_init__(self) -> None:
         if not 0 < self.kelly_cap <= 1:
@@ -65,16 +70,26 @@ class Payoff:
 
     A loss is never taken smaller than what makes the base rate a fair bet: what drift alone
     would earn is not an edge of the forecast.
+
+    Attributes
+    ----------
+    win, loss : float
+        In units of the usual move, or fractions if `is_fraction`.
     """
 
     win: float = 1.0
     loss: float = 1.0
     base_rate: float = 0.5
+    is_fraction: bool = False
 
     def scaled(self, magnitude: float, cost: float = 0.0) -> Payoff:
-        """Return the payoff in units of `magnitude` after paying `cost` either way."""
-        win, loss = self.win * magnitude - cost, self.loss * magnitude + cost
-        return Payoff(win=win, loss=loss, base_rate=self.base_rate)
+        """Return the payoff as fractions, `magnitude` the usual move, `cost` paid either way."""
+        unit = 1.0 if self.is_fraction else magnitude
+        win, loss = self.win * unit - cost, self.loss * unit + cost
+        return Payoff(win=win, loss=loss, base_rate=self.base_rate, is_fraction=True)
+
+
+_SEED = Payoff(win=0.02, loss=0.01, base_rate=1 / 3, is_fraction=True)
 
 
 def payoff(outcomes: Sequence[float], config: SizingConfig) -> Payoff:
@@ -85,13 +100,15 @@ def payoff(outcomes: Sequence[float], config: SizingConfig) -> Payoff:
     outcomes : sequence of float, shape (n_outcomes,)
         Returns over the horizon, in units of the instrument's mean absolute return.
     config : SizingConfig
-        Minimum number and shrinkage.
+        Minimum number and shrinkage, or the seed's constants.
 
     Examples
     --------
     >>> payoff([0.5, -0.5], SizingConfig())
     Payoff(win=1.0, loss=1.0, base_rate=0.5)
     """
+    if config.odds == "seed":
+        return _SEED
     wins = [value for value in outcomes if value > 0]
     losses = [-value for value in outcomes if value < 0]
     if len(outcomes) < config.min_outcomes or not wins or not losses:

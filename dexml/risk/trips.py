@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, fields
 
 from dexml.domain import Mode
-from dexml.errors import ConfigError, DataError
+from dexml.errors import ConfigError
 
-__all__ = ["HALTING", "TripLimits", "Vitals", "mode_after", "resumed", "tripped"]
+__all__ = ["HALTING", "TripLimits", "Vitals", "mode_after", "tripped"]
 
 
 _SHARES = frozenset({"daily_loss", "drawdown", "reject_share", "reconciliation_gap"})
@@ -112,18 +112,3 @@ def mode_after(mode: Mode, trips: Collection[str]) -> Mode:
         return mode
     wanted = Mode.HALTED if HALTING & set(trips) else Mode.REDUCING
     return max(mode, wanted, key=lambda one: _STRICTNESS[one])
-
-
-def resumed(trips: Collection[str], reconciled: bool) -> Mode:
-    """Return ACTIVE, for a person who asks for it once nothing stands against it.
-
-    Raises
-    ------
-    DataError
-        If something still trips or book and chain have not been reconciled.
-    """
-    if trips or not reconciled:
-        was = ", ".join(sorted(trips)) or "not reconciled"
-        fix = "Remove the cause, reconcile and resume again."
-        raise DataError("resuming", "must find nothing tripped and the book reconciled", was, fix)
-    return Mode.ACTIVE

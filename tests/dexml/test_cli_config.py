@@ -63,6 +63,9 @@ def test_without_a_file_what_is_in_force_is_judged(dexml: Dexml) -> None:
     assert sound.out.strip() == "The configuration is valid. No advice."
     asked = dexml("config", "validate", DEXML_MODELS__SEQUENCE__ENABLED="true")
     assert asked.out.startswith("trainer.learning_rate = 5e-05: 130 steps of it cannot move")
+    seed = dexml("config", "validate", DEXML_SIZING__ODDS="seed")
+    assert seed.out.startswith("sizing.odds = seed: a win of 2% against a loss of 1%")
+    assert seed.out.strip().endswith("Better: measured.")
 
 
 def test_what_is_invalid_is_refused_in_one_sentence(dexml: Dexml, empty: Path) -> None:

@@ -127,6 +127,16 @@ def test_a_policy_that_nobody_registered_is_refused() -> None:
         settings.kernel()
 
 
+def test_the_seeds_payoff_is_warned_about_and_the_measured_one_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert load_settings(None, {}).kernel().sizing.odds == "measured"
+    assert caplog.messages == []
+    assert load_settings(None, {"DEXML_SIZING__ODDS": "seed"}).kernel().sizing.odds == "seed"
+    (said,) = caplog.messages
+    assert said.endswith("a win of 2% against a loss of 1% sizes every coin flip at the cap")
+
+
 def test_what_is_in_force_covers_every_field_of_every_section() -> None:
     names = {one.name for one in in_force(None, {})}
     for section in ("costs", "policy", "sizing", "exits", "limits"):

@@ -10,7 +10,7 @@ import pytest
 
 from dexml.costs import CostConfig
 from dexml.cycle import run_bar
-from dexml.domain import Bar, Fill, Intent, Mode, Signal
+from dexml.domain import Bar, Fill, Intent, Mode, Side, Signal
 from dexml.events import (
     Action,
     BarsClosed,
@@ -247,6 +247,78 @@ def test_too_many_stops_within_the_window_close_the_entries_of_all_instruments(
     _, commands = step(state, close_of(NOW, {BTC: 0.8}))
     assert decisions(commands)[BTC].reason is reason
     assert (BTC in orders(commands)) is (reason is Reason.EDGE)
+
+
+def sold(state: State, name: str, paid: int, got: str, at: datetime) -> State:
+    """Return the state after it bought for `paid`, gas included, and was told of a sale of all."""
+    book = state.book(name)
+    assert book is not None
+    position = Position(
+        quantity=Decimal(1),
+        paid=Decimal(paid),
+        entered_at=at - HOUR,
+        best=1.0,
+        exits=Levels(stop=0.5, take_profit=2.0),
+    )
+    intent = Intent(
+        intent_id=f"{name} {at}",
+        instrument=name,
+        side=Side.SELL,
+        amount_in=Decimal(1),
+        minimum_out=Decimal(1),
+        reference_price=Decimal(paid),
+        reason="exit",
+        decided_at=at,
+    )
+    fill = Fill(
+        intent_id=intent.intent_id,
+        instrument=name,
+        side=Side.SELL,
+        base=Decimal(1),
+        quote=Decimal(got),
+        gas=Decimal(1),
+        filled_at=at,
+    )
+    held = state.having(replace(book, position=position, pending=intent))
+    after, _ = step(held, Filled(at=at, fill=fill))
+    return replace(after, cash=state.cash, watch=state.watch, mode=Mode.ACTIVE)
+
+
+@pytest.mark.parametrize(
+    ("got", "hours_ago", "detail"),
+    [
+        (("97", "97", "97"), (30, 20, 10), "low profit"),  # 0.12 lost, gas of 1 included
+        (("97", "97"), (20, 10), ""),  # too few to judge by
+        (("97", "97", "97"), (48, 20, 10), ""),  # the first is as old as the window
+        (("97", "97", "97"), (47, 20, 10), "low profit"),
+        (("97", "97", "97.1"), (30, 20, 10), ""),
+        (("81", "101", "109.0"), (30, 20, 10), "low profit"),
+        (("81", "101", "109.1"), (30, 20, 10), ""),  # losses that gains make up for
+    ],
+)
+def test_an_instrument_whose_sales_of_late_earned_too_little_is_not_entered_and_others_are(
+    got: tuple[str, ...], hours_ago: tuple[int, ...], detail: str
+) -> None:
+    policy = PolicyConfig(low_profit_trades=3, low_profit_window_bars=48, least_profit=-0.1195)
+    state = warmed(KernelConfig(policy=policy))
+    for quote, ago in zip(got, hours_ago, strict=True):
+        state = sold(state, BTC, 100, quote, START + (NOW - ago) * HOUR)
+    _, commands = step(state, close_of(NOW, {BTC: 0.8, ETH: 0.8}))
+    said = decisions(commands)
+    assert (said[BTC].reason, said[BTC].detail) == (
+        (Reason.PROTECTION, detail) if detail else (Reason.EDGE, "")
+    )
+    assert said[ETH].action is Action.ENTER
+
+
+def test_what_a_book_remembers_of_sales_is_no_longer_than_the_guards_window() -> None:
+    state = warmed(KernelConfig(policy=PolicyConfig(low_profit_window_bars=12)))
+    for hour in range(NOW, NOW + 60, 3):
+        state = sold(state, BTC, 100, "103", START + hour * HOUR)
+        book = state.book(BTC)
+        assert book is not None
+        assert len(book.gains) <= 4
+    assert [gain.earned for gain in book.gains] == [pytest.approx(0.02)] * 4
 
 
 def test_a_position_is_no_larger_than_its_share_of_the_pool() -> None:

@@ -27,7 +27,7 @@ from dexml.risk.exits import Levels
 from dexml.risk.trips import TripLimits
 from dexml.state import KernelConfig, Position, State
 from dexml.system import initial_state, step
-from dexml.vitals import measured
+from dexml.vitals import account_gap, measured
 
 MIDNIGHT = datetime(2024, 1, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -243,3 +243,29 @@ def test_a_tail_of_what_is_held_that_nobody_could_measure_is_unknown_and_not_eve
     assert shown["value_at_risk"] is None
     assert shown["parts"]["value_at_risk"] == 1.0
     assert shown["risk_score"] >= 0.7
+
+
+def test_a_book_that_is_what_its_fills_add_up_to_has_no_gap_and_every_difference_counts() -> None:
+    begun = initial_state("run", KernelConfig(), [BTC], Decimal(1_000))
+    begun, _ = step(begun, closed(MIDNIGHT - HOUR, 100.0))
+    buy, sale = order(1, Side.BUY, 500, MIDNIGHT), order(2, Side.SELL, 2, MIDNIGHT)
+    fills = [
+        replace(fill_of(buy, "5", "500").fill, gas=Decimal("0.25")),
+        replace(fill_of(sale, "2", "210").fill, gas=Decimal("0.25")),
+    ]
+    position = replace(holding().books[0].position, quantity=Decimal(3))  # type: ignore[type-var]
+    now = replace(begun.having(replace(begun.books[0], position=position)), cash=Decimal("709.50"))
+    assert account_gap(now, begun, fills) == 0.0
+    worth = 709.5 + 300
+    assert account_gap(replace(now, cash=Decimal("708.50")), begun, fills) == pytest.approx(
+        1 / (worth - 1)
+    )
+    assert account_gap(now, begun, fills[:1]) == pytest.approx((209.75 + 2 * 100) / worth)
+    assert account_gap(begun, begun, []) == 0.0
+
+
+def test_a_book_without_equity_is_either_right_or_wholly_wrong() -> None:
+    begun = initial_state("run", KernelConfig(), [BTC], Decimal(1_000))
+    gone = replace(begun, cash=Decimal(0))
+    assert account_gap(gone, begun, []) == 1.0
+    assert account_gap(gone, gone, []) == 0.0

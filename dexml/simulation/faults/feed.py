@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -22,7 +22,7 @@ from dexml.simulation.faults.kinds import Fault
 from dexml.simulation.faults.market import HOUR_S, Market
 from dexml.simulation.faults.spoil import SPOILING, WireRow, usable, wire
 
-__all__ = ["Feed", "Forecasts", "Polled"]
+__all__ = ["Feed", "Forecasts", "Moment", "Polled"]
 
 _OVERLAP = 3  # bars read again at each visit
 _REVISED = 1.003  # how far a revision moves a close
@@ -46,6 +46,16 @@ class Forecasts:
     unwell: tuple[tuple[str, str], ...] = ()
 
 
+class Moment(NamedTuple):
+    """An instant between two closes: minutes into the hour, and the price as a share of its range.
+
+    The share is 0 at the hour's low and 1 at its high.
+    """
+
+    minute: int
+    height: float
+
+
 class Feed:
     """A venue's rows, spoiled as told, and the bars that come of them by the product's rules.
 
@@ -53,6 +63,8 @@ class Feed:
     ----------
     hour : int
         The hour that has just closed.
+    moment : Moment or None
+        How far the next hour is lived; None: it has just begun.
     spoiled : dict of instrument to Fault
         What is done to the newest row of an instrument at the next visit.
     legit : dict of (instrument, close) to set of rows
@@ -62,6 +74,7 @@ class Feed:
     def __init__(self, market: Market, rng: random.Random) -> None:
         self._market, self._rng = market, rng
         self.hour = 0
+        self.moment: Moment | None = None
         self.spoiled: dict[str, Fault] = {}
         self.done: list[Fault] = []
         self.legit: dict[tuple[str, int], set[Row]] = {}
@@ -82,6 +95,10 @@ class Feed:
     @property
     def closed_at(self) -> datetime:
         return datetime.fromtimestamp(self._market.start_s + (self.hour + 1) * HOUR_S, UTC)
+
+    @property
+    def now(self) -> datetime:
+        return self.closed_at + timedelta(minutes=self.moment.minute if self.moment else 0)
 
     def begin(self, hour: int, n_known: int) -> list[tuple[Bar, ...]]:
         """Forget what was stored, read `n_known` bars up to `hour`, and return them as sets."""
@@ -139,7 +156,7 @@ class Feed:
         )
 
     def _now_s(self) -> int:
-        return self._market.start_s + (self.hour + 1) * HOUR_S + 5
+        return int(self.now.timestamp()) + 5
 
     def _first_s(self) -> int:
         return self._market.start_s + (self.hour - _OVERLAP + 1) * HOUR_S
@@ -160,9 +177,16 @@ class Feed:
         fetched = [wire(row) for row in rows if row is not None]
         coming = self._market.row(name, self.hour + 1)
         if coming is not None:
-            price = coming.open
-            fetched.append([coming.opened_s * 1_000, price, price, price, price, 0.0])
+            fetched.append(self._so_far(name, coming))
         return self._spoilt(name, fetched)
+
+    def _so_far(self, name: str, coming: Row) -> WireRow:
+        price = first = coming.open
+        if self.moment is not None:
+            price = coming.low + (coming.high - coming.low) * self.moment.height
+            self._row(name, self.hour + 1)  # an order that meets it is judged by the whole hour
+        high, low = max(first, price), min(first, price)
+        return [coming.opened_s * 1_000, first, high, low, price, 0.0]
 
     def _spoilt(self, name: str, rows: list[WireRow]) -> list[WireRow]:
         fault = self.spoiled.get(name)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -67,6 +68,11 @@ class Oracle:
         Bars that the market made.
     secret : str
         What may stand in no record.
+
+    Attributes
+    ----------
+    judged : Counter of str
+        How often each invariant was put to the test.
     """
 
     def __init__(
@@ -84,6 +90,7 @@ class Oracle:
         self.books = Books(cash)
         self.rules = Rules(config, self.books)
         self.violations: list[Violation] = []
+        self.judged: Counter[str] = Counter()
         self.n_checks = 0
         self._read_to = dict.fromkeys((table.name for table in JOURNALS), 0)
         self._heads: dict[str, _Head] = {}
@@ -119,6 +126,7 @@ class Oracle:
     def sending(self, intent: Intent, price: Decimal, at: datetime, epoch: int | None) -> None:
         """Judge an order at the instant at which it leaves."""
         self._read_on()
+        self.judged.update(("I1", "I3", "I4", "I6"))
         name = f"order {intent.intent_id[:8]} of {intent.instrument}"
         self._check_journalled(name, intent)
         owner = self._one("SELECT epoch FROM streams WHERE stream = 'execution'")
@@ -147,6 +155,7 @@ class Oracle:
             self._check_closed(table)
         if state.open_intents:
             self.broken("I5", f"still open after recovery: {state.open_intents}")
+        self.judged.update(("I2", "I5"))
         held = {book.instrument: book.quantity for book in state.books if book.quantity}
         for whose, cash, base in (
             ("events", self.books.cash, self.books.base),
@@ -177,6 +186,7 @@ class Oracle:
     def _check_chains(self, rows: Mapping[str, list[dict[str, Any]]]) -> None:
         linked = [(row["stream"], row["seq"], name, row) for name in rows for row in rows[name]]
         linked.sort(key=lambda one: one[:3])
+        self.judged.update({"I2": len(linked), "I6": len(linked)})
         for stream, seq, name, row in linked:
             head = self._heads.setdefault(stream, _Head())
             body = {key: value for key, value in row.items() if key not in CHAIN_COLUMNS}
@@ -188,8 +198,9 @@ class Oracle:
             self._heads[stream] = _Head(seq, row["digest"], row["epoch"])
 
     def _check_secrets(self, rows: Mapping[str, list[dict[str, Any]]]) -> None:
-        texts = [f"{name} {row}" for name in rows for row in rows[name]]
-        for text in [*texts, *self.log]:
+        texts = [*(f"{name} {row}" for name in rows for row in rows[name]), *self.log]
+        self.judged["I7"] += len(texts)
+        for text in texts:
             if self._secret in text:
                 self.broken("I7", f"a secret stands in {text[:300]}")
         self.log.clear()
@@ -211,12 +222,15 @@ class Oracle:
 
     def _check_command(self, event: dict[str, Any], command: dict[str, Any]) -> None:
         if command["kind"] == "equity":
+            self.judged["I2"] += 1
             told = Decimal(command["equity"]), Decimal(command["cash"])
             if told != (self.books.equity, self.books.cash):
                 text = f"{self.books.equity} {self.books.cash}"
                 self.broken("I2", f"equity {told} at {command['at']} is {text} by its fills")
-        if command["kind"] == "trade" and command["intent"]["side"] == "buy":
-            self._check_basis(event, command["intent"])
+        if command["kind"] == "trade":
+            self.judged["I3"] += 1
+            if command["intent"]["side"] == "buy":
+                self._check_basis(event, command["intent"])
 
     def _check_basis(self, event: dict[str, Any], intent: dict[str, Any]) -> None:
         said = {signal["instrument"]: signal for signal in event.get("signals", ())}
@@ -227,6 +241,7 @@ class Oracle:
             self.broken("I4", f"{name} bought at {event['at']} without sound fresh data")
 
     def _check_bars(self, event: dict[str, Any]) -> None:
+        self.judged["I4"] += len(event["bars"])
         for bar in event["bars"]:
             closed = int(datetime.fromisoformat(bar["closed_at"]).timestamp())
             numbers = tuple(bar[key] for key in ("open", "high", "low", "close", "volume"))
@@ -237,6 +252,7 @@ class Oracle:
                 self.broken("I4", f"heard {bar['closed_at']} as of {event['at']}")
 
     def _check_outcome(self, row: dict[str, Any]) -> None:
+        self.judged["I5"] += 1
         self._outcomes[row["intent_id"]] = row["kind"]
         placed = self._venue.placed.get(row["intent_id"])
         if row["kind"] == "failed" and placed and isinstance(placed.outcome, Fill):

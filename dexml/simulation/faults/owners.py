@@ -36,7 +36,7 @@ class Owners(Protocol):
         now: Callable[[], float],
         posts: dict[str, Post],
     ) -> Any:
-        """Return what has `cycle(closed_at)`, its members started."""
+        """Return what has `cycle(closed_at)` and `look(at)`, its members started."""
         ...
 
     def request(self, ledger: Ledger, run: str, request: Request) -> None: ...

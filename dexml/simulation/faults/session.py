@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import random
 import sqlite3
 from collections import Counter
@@ -22,8 +21,9 @@ from dexml.ledger import Ledger
 from dexml.ledger.tables import metadata
 from dexml.records import encode
 from dexml.simulation.faults.disk import Disk
-from dexml.simulation.faults.feed import Feed
+from dexml.simulation.faults.feed import Feed, Moment
 from dexml.simulation.faults.kinds import FEED, Fault
+from dexml.simulation.faults.log import Log
 from dexml.simulation.faults.oracle import Oracle
 from dexml.simulation.faults.owners import SECRET, DriverDied, Owners
 from dexml.simulation.faults.plan import Plan
@@ -38,6 +38,7 @@ CASH = Decimal(10_000)
 _KNOWN_HOURS = 40
 _MOST_ATTEMPTS = 12
 _QUIET_HOURS = 3
+_LOOK = 0.5  # chance that the run is looked after between two closes
 
 
 class Session:
@@ -49,6 +50,8 @@ class Session:
         What struck, how often.
     errors : Counter of str
         How cycles ended that did not end well.
+    n_looks, n_between : int
+        How often the run was looked after between closes, and the orders that were sent then.
     """
 
     def __init__(
@@ -78,15 +81,17 @@ class Session:
         )
         self._plan = Plan(random.Random(f"{seed}:plan"), feed.names, only)
         self._rng = random.Random(f"{seed}:hands")
+        self._looks = random.Random(f"{seed}:looks")
         self._driver: Any = None
         self._n_requests = 0
         self._is_skewed = False
         self.injected: Counter[Fault] = Counter()
         self.errors: Counter[str] = Counter()
+        self.n_looks = self.n_between = 0
 
     def live(self, first_hour: int, n_hours: int) -> None:
         """Begin the run, live through the hours with faults, then through a few without, settle."""
-        log = _Log(self.oracle.log)
+        log = Log(self.oracle.log)
         with Disk(self._path.parent, self.stage.struck) as disk, log:
             self._begin(disk, first_hour)
             disk.holder = _Life()
@@ -122,6 +127,8 @@ class Session:
             ledger.start_run(self._run, self._feed.closed_at, begun, seed=hour)
 
     def _hour(self, hour: int) -> None:
+        if self._looks.random() < _LOOK:
+            self._look()
         self._feed.hour = hour
         self._plan.arm(hour, self.stage, self._feed, self.venue)
         self._feed.done += self._feed.lived(hour)
@@ -136,6 +143,16 @@ class Session:
             self._cycle(self._feed.closed_at)
         if self._feed.done:
             self.checked()
+
+    def _look(self) -> None:
+        """Let a timer ring before the hour closes, often at the worst or best price of it."""
+        n_before = len(self.venue.placed)
+        height = self._looks.choice((0.0, self._looks.random(), 1.0))
+        self._feed.moment = Moment(self._looks.randrange(1, 60), height)
+        self._lived("look", self._feed.now)
+        self._feed.moment = None
+        self.n_looks += 1
+        self.n_between += len(self.venue.placed) - n_before
 
     def _end(self, hour: int) -> None:
         self.stage.armed.clear()
@@ -175,23 +192,27 @@ class Session:
         self.checked()
 
     def _cycle(self, closed_at: datetime) -> None:
-        """Run a cycle as often as it takes; what keeps failing does not recover."""
+        self._lived("cycle", closed_at)
+
+    def _lived(self, what: str, at: datetime) -> None:
+        """Cycle or look as often as it takes; what keeps failing does not recover."""
         for _ in range(_MOST_ATTEMPTS):
-            error = self._attempt(closed_at)
+            error = self._attempt(what, at)
             if error is None:
+                self.oracle.judged["I8"] += 1
                 return
             self._driver = None
             self.errors[type(error).__name__] += 1
             if self.stage.disk.is_full and "full" in str(error):
                 self.stage.disk.is_full = False
                 self._count(Fault.DISK_FULL)
-        self.oracle.broken("I8", f"the cycle of {closed_at} does not end: {error!r}")
+        self.oracle.broken("I8", f"the {what} of {at} does not end: {error!r}")
 
-    def _attempt(self, closed_at: datetime) -> BaseException | None:
+    def _attempt(self, what: str, at: datetime) -> BaseException | None:
         try:
             if self._driver is None:
                 self._driver = self._new_driver()
-            self._driver.cycle(closed_at)
+            getattr(self._driver, what)(at)
         except (Exception, DriverDied) as error:  # whatever ends the driver, it is begun anew
             self.checked()
             return error
@@ -268,26 +289,3 @@ class Session:
 
 class _Life:
     """One process of the driver."""
-
-
-class _Log(logging.Handler):
-    """What the product logs, as it would be written."""
-
-    def __init__(self, lines: list[str]) -> None:
-        super().__init__(logging.WARNING)
-        self._lines = lines
-        self._loggers = [logging.getLogger(name) for name in ("actors", "dexml")]
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._lines.append(self.format(record))
-
-    def __enter__(self) -> _Log:
-        for logger in self._loggers:
-            logger.addHandler(self)
-            logger.propagate = False
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for logger in self._loggers:
-            logger.removeHandler(self)
-            logger.propagate = True

@@ -40,8 +40,12 @@ class Report:
 
     Attributes
     ----------
+    n_looks, n_between : int
+        How often the run was looked after between closes, and the orders that were sent then.
     injected : Counter of Fault
         What struck, how often; after each the oracle judged.
+    judged : Counter of str
+        How often each of "I1" to "I8" was put to the test.
     digest : str
         SHA-256 over every ledger row and every order at the venue.
     """
@@ -51,7 +55,10 @@ class Report:
     n_checks: int = 0
     n_orders: int = 0
     n_sent_again: int = 0
+    n_looks: int = 0
+    n_between: int = 0
     injected: Counter[Fault] = field(default_factory=Counter)
+    judged: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     violations: list[Violation] = field(default_factory=list)
     digest: str = ""
@@ -113,6 +120,9 @@ def _add(report: Report, session: Session, n_hours: int) -> None:
     report.n_checks += session.oracle.n_checks
     report.n_orders += len(session.venue.placed)
     report.n_sent_again += session.venue.n_again
+    report.n_looks += session.n_looks
+    report.n_between += session.n_between
     report.injected += session.injected
+    report.judged += session.oracle.judged
     report.errors += session.errors
     report.violations += session.oracle.violations

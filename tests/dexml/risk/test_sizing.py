@@ -63,6 +63,17 @@ def test_the_notional_is_damped_by_one_day_volatility() -> None:
     assert volatility_damped(0.25, 10_000, 0.05) == pytest.approx(2_500 / 1.5)
 
 
+def test_the_seeds_constants_size_every_coin_flip_at_the_cap_whatever_was_measured() -> None:
+    seed = SizingConfig(odds="seed")
+    for outcomes in ([], [1.0, -2.0] * 200):
+        odds = payoff(outcomes, seed)
+        assert (odds.win, odds.loss) == (0.02, 0.01)
+        assert kelly_fraction(0.5, odds.scaled(0.3), seed.kelly_cap) == 0.25
+        assert kelly_fraction(odds.base_rate, odds.scaled(0.3), 0.25) == pytest.approx(0, abs=1e-12)
+        after_costs = odds.scaled(0.3, cost=0.001)
+        assert (after_costs.win, after_costs.loss) == (pytest.approx(0.019), pytest.approx(0.011))
+
+
 def test_a_bad_cap_is_named() -> None:
     with pytest.raises(ConfigError, match=r"sizing\.kelly_cap must be in \(0, 1\]"):
         SizingConfig(kelly_cap=0)

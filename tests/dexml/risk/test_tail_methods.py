@@ -80,6 +80,18 @@ def test_garch_knows_that_a_storm_calms_down() -> None:
     assert now < METHODS["ewma"](np.concatenate([calm, storm]), 24).value_at_risk
 
 
+def test_both_figures_of_a_garch_tail_are_of_the_volatility_of_now() -> None:
+    rng = np.random.default_rng(5)
+    calm, storm = rng.normal(0, 0.01, 1_500), rng.normal(0, 0.05, 60)
+    model = fit_garch(calm)
+    quick = type(model)(omega=5e-6, alpha=0.10, beta=0.85, start=1e-4)
+    before = garch_tail(calm, 1, model=quick)
+    after = garch_tail(np.concatenate([calm, storm]), 1, model=quick)
+    assert after.value_at_risk > 3 * before.value_at_risk
+    assert after.expected_shortfall > 3 * before.expected_shortfall
+    assert 1 < after.expected_shortfall / after.value_at_risk < 2
+
+
 @pytest.mark.parametrize("skewness", [-0.6, 0.0, 0.7])
 @pytest.mark.parametrize("kurtosis", [1.5, 4.0, 10.0])
 def test_a_cornish_fisher_distribution_has_the_moments_it_was_asked_for(

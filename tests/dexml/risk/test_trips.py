@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dexml.domain import Mode
-from dexml.errors import ConfigError, DataError
-from dexml.risk.trips import HALTING, TripLimits, Vitals, mode_after, resumed, tripped
+from dexml.errors import ConfigError
+from dexml.risk.trips import HALTING, TripLimits, Vitals, mode_after, tripped
 
 NAMES = [one.name for one in fields(Vitals)]
 ORDER = [Mode.ACTIVE, Mode.REDUCING, Mode.HALTED]
@@ -42,14 +42,6 @@ def test_trips_never_loosen_the_mode_and_more_of_them_never_do(
     assert ORDER.index(after) >= ORDER.index(mode)
     assert ORDER.index(mode_after(mode, some | more)) >= ORDER.index(after)
     assert mode_after(mode, []) is mode
-
-
-def test_only_a_clean_and_reconciled_system_is_resumed() -> None:
-    assert resumed([], reconciled=True) is Mode.ACTIVE
-    with pytest.raises(DataError, match="was drawdown, restarts"):
-        resumed(["restarts", "drawdown"], reconciled=True)
-    with pytest.raises(DataError, match="was not reconciled"):
-        resumed([], reconciled=False)
 
 
 @pytest.mark.parametrize("name", NAMES)

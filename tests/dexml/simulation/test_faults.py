@@ -21,7 +21,7 @@ import dexml.gate
 import dexml.simulation.faults.feed
 from actors.execution import ExecutionActor
 from actors.risk import RiskActor
-from benchmarks.faults import ProductOwners, line, live
+from benchmarks.faults import INVARIANTS, ProductOwners, line, live
 from dexml.domain import Fill, Intent
 from dexml.events import Command, Event, Filled, OrderFailed
 from dexml.execution.broker import Broker
@@ -41,6 +41,8 @@ def test_no_invariant_breaks_in_hours_full_of_faults(capsys: pytest.CaptureFixtu
     assert report.n_injected >= 350
     assert len(report.injected) >= 60
     assert report.n_orders >= 100
+    assert min(report.judged[one] for one in INVARIANTS) >= 100
+    assert report.n_looks >= HOURS / 3
 
 
 @pytest.mark.soak
