@@ -23,7 +23,7 @@ import pandas as pd
 
 from dexml.errors import DexmlError, ModelError
 from dexml.extensions import import_inherited
-from dexml.models.profiles import FitSpec
+from dexml.models.profiles import FitSpec, estimated_seconds
 from dexml.models.sequence.config import budget
 from dexml.models.tabular import FitReport, fit_tabular, peak_rss_mb
 
@@ -31,6 +31,8 @@ __all__ = ["FitLimits", "FitRequest", "limits_of", "run_fit", "write_rows"]
 
 _LABEL = "label"
 _POLL_S = 0.05
+_LEAST_S, _PATIENCE = 600.0, 6.0  # a core may be shared by six
+_LEAST_MB, _MB_PER_CELL = 4_096.0, 1e-4  # a cell is copied about ten times on its way
 _SLOWEST = 25.0  # windows a second of a CNN-LSTM on a core that many share
 _FOREVER_S = 14 * 86_400.0  # the full schedule is ended by its early stop
 _REFUSED = 3  # exit status of a child that wrote its reason
@@ -81,12 +83,17 @@ class FitLimits:
         MiB of resident memory.
     """
 
-    wall_s: float = 600.0
-    memory_mb: float = 4_096.0
+    wall_s: float = _LEAST_S
+    memory_mb: float = _LEAST_MB
 
 
-def limits_of(spec: FitSpec) -> FitLimits:
-    """Return limits that suit a fit: ten minutes, or what a CNN-LSTM takes on a slow core.
+def limits_of(spec: FitSpec, n_rows: int = 0) -> FitLimits:
+    """Return limits that suit a fit: many times what it takes, at least ten minutes.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows that are learnt from; a CNN-LSTM sees a number of windows whatever they are.
 
     Examples
     --------
@@ -96,7 +103,10 @@ def limits_of(spec: FitSpec) -> FitLimits:
     10000.0
     """
     if spec.sequence is None:
-        return FitLimits()
+        return FitLimits(
+            wall_s=max(_LEAST_S, _PATIENCE * estimated_seconds(spec, n_rows)),
+            memory_mb=_LEAST_MB + n_rows * len(spec.columns) * _MB_PER_CELL,
+        )
     most = budget(spec.sequence, spec.profile)
     return FitLimits(wall_s=_FOREVER_S if most is None else 2_000.0 + most / _SLOWEST)
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from dexml.ensemble import Stacker
 from dexml.errors import ModelError
 from dexml.models.flat import FILE, FORMAT, TabularForecaster, design_matrix
-from dexml.models.profiles import FitSpec, rules_of
+from dexml.models.profiles import PROFILES, FitSpec, rules_of
 from dexml.models.rules import BaseRate, Rule
+from dexml.targets import uniqueness
 from dexml.validation.metrics import accuracy, brier_score, calibration_error, log_loss
 from dexml.validation.significance import forecast_skill
 from dexml.validation.splits import Split, bar_step, block_splits
@@ -116,9 +117,11 @@ def fit_tabular(frame: pd.DataFrame, label: pd.Series, spec: FitSpec, folder: Pa
     Notes
     -----
     Learners are bagged over contiguous blocks of time with an embargo, judged out of fold, and
-    refitted on all rows. The blend that gives the out-of-fold forecasts of a block is learnt on
-    the other blocks; the blend that is kept is learnt on all. Blocks in the middle are judged by
-    learners that saw the future: evidence for weighing models, not a backtest.
+    refitted on all rows. A profile with two sets of folds cuts the second elsewhere; what is said
+    of a row out of fold is the mean over the sets. Rows whose labels overlap count as often as they
+    are unique (`dexml.targets.uniqueness`). The blend that gives the out-of-fold forecasts of a
+    block is learnt on the other blocks; the blend that is kept is learnt on all. Blocks in the
+    middle are judged by learners that saw the future: evidence for weighing models, not a backtest.
     """
     started = time.perf_counter()
     rows, y = _known_rows(frame, label)
@@ -133,7 +136,11 @@ def fit_tabular(frame: pd.DataFrame, label: pd.Series, spec: FitSpec, folder: Pa
 
 
 def cross_fit(
-    members: pd.DataFrame, y: Floats, splits: Sequence[Split], prior: float = 0.0
+    members: pd.DataFrame,
+    y: Floats,
+    splits: Sequence[Split],
+    prior: float = 0.0,
+    counts: Floats | None = None,
 ) -> Floats:
     """Return stacked forecasts of each block by weights learnt on the other blocks.
 
@@ -145,12 +152,14 @@ def cross_fit(
         Labels.
     splits : sequence of Split
         Those that made the out-of-fold probabilities.
-    prior : float
+    prior, counts : float, ndarray
         See `Stacker.fit`.
     """
     out = np.full(len(members), np.nan)
+    often = np.ones_like(y) if counts is None else counts
     for split in splits:
-        stacker = Stacker.fit(members.iloc[split.train], y[split.train], prior=prior)
+        known = split.train
+        stacker = Stacker.fit(members.iloc[known], y[known], prior=prior, counts=often[known])
         out[split.test] = stacker.predict(members.iloc[split.test])
     return out
 
@@ -178,9 +187,15 @@ def _known_rows(frame: pd.DataFrame, label: pd.Series) -> tuple[pd.DataFrame, Fl
     return frame.loc[known], y
 
 
-def _splits(rows: pd.DataFrame, spec: FitSpec) -> list[Split]:
+def _splits(rows: pd.DataFrame, spec: FitSpec, number: int = 0) -> list[Split]:
     closed_at = rows.index.get_level_values("closed_at")
-    return block_splits(closed_at, spec.n_folds, bar_step(closed_at) * spec.embargo_bars)
+    embargo, shift = bar_step(closed_at) * spec.embargo_bars, number / PROFILES[spec.profile].n_sets
+    return block_splits(closed_at, spec.n_folds, embargo, shift)
+
+
+def _all_splits(rows: pd.DataFrame, spec: FitSpec) -> list[Split]:
+    sets = [_splits(rows, spec, number) for number in range(PROFILES[spec.profile].n_sets)]
+    return [split for one in sets for split in one]
 
 
 def _fit_into(
@@ -190,12 +205,13 @@ def _fit_into(
 
     instruments = sorted(set(rows.index.get_level_values("instrument")))
     design = design_matrix(rows, spec.columns, instruments)
-    members, oof = fit_learners(design, y, splits, spec, folder)
+    counts = None if spec.horizon == 1 else uniqueness(rows.index, spec.horizon)
+    members, oof = fit_learners(design, y, _all_splits(rows, spec), spec, folder, counts)
     rules = [rule.fit(rows, pd.Series(y, rows.index)) for rule in rules_of(spec)]
     for rule in rules:
         oof[rule.name] = rule_oof(rule, rows, y, splits)
-    blend = Stacker.fit(oof, y)
-    forecaster = cross_fit(oof, y, splits)
+    blend = Stacker.fit(oof, y, counts=counts)
+    forecaster = cross_fit(oof, y, splits, counts=counts)
     evidence = oof.assign(
         base_rate=rule_oof(BaseRate(), rows, y, splits), forecaster=forecaster, y=y
     )

@@ -19,6 +19,7 @@ from dexml.features.panel import build_panel
 from dexml.models.fits import FitRequest, run_fit, write_rows
 from dexml.models.loading import load_forecaster
 from dexml.models.profiles import FitSpec
+from dexml.models.recipe import Recipe
 from dexml.models.rules import BaseRate
 from dexml.models.sequence.config import SequenceConfig
 from dexml.models.sequence.fitting import Watch, fit_sequence
@@ -115,9 +116,9 @@ def test_it_is_fitted_only_where_it_is_enabled_and_the_direction_has_inputs() ->
     columns = ("return_1", "volume_ratio_1")
     enabled = SequenceConfig(enabled=True)
     assert SEQUENCE not in specifications(columns, 0)
-    assert SEQUENCE not in specifications(columns, 0, sequence=SequenceConfig())
-    assert SEQUENCE not in specifications(columns, 0, (Target.VOLUME,), enabled)
-    specs = specifications(columns, 0, sequence=enabled)
+    assert SEQUENCE not in specifications(columns, 0, recipe=Recipe())
+    assert SEQUENCE not in specifications(columns, 0, (Target.VOLUME,), Recipe(sequence=enabled))
+    specs = specifications(columns, 0, recipe=Recipe(sequence=enabled))
     assert specs[SEQUENCE] == replace(specs["direction"], sequence=enabled)
 
 
@@ -127,7 +128,7 @@ def test_a_fold_judges_it_beside_the_others_and_the_ensemble_hears_it(tmp_path: 
     panel = build_panel(market.history)
     price = panel[[name for name in panel if name.startswith(("return", "volume", "hour"))]]
     split = split_in_time(price)
-    spec = FoldSpec(targets=(Target.DIRECTION,), sequence=TINY)
+    spec = FoldSpec(targets=(Target.DIRECTION,), recipe=Recipe(sequence=TINY))
     known = labels(market.history.bars)
     said = forecast_fold(split.train, split.test, known, spec, tmp_path / "models", past=price)
     assert sorted(set(said["target"])) == ["cnn_lstm", "direction", "ensemble"]
