@@ -239,8 +239,9 @@ def _step(stamps: NDArray[np.int64]) -> int:
 def _mean_share(bars: NDArray[np.int64], horizon: int) -> Floats:
     begun = np.bincount(bars, minlength=int(bars.max()) + horizon)
     # a bar is spoken of by the labels that began within the horizon before it
-    total = np.concatenate([[0], np.cumsum(begun)])
+    before = np.concatenate([[0], np.cumsum(begun)])
     bar = np.arange(len(begun))
-    speaking = total[bar + 1] - total[np.maximum(bar + 1 - horizon, 0)]
+    speaking = before[bar + 1] - before[np.maximum(bar + 1 - horizon, 0)]
     shares = 1.0 / np.maximum(speaking, 1)
-    return np.sum([shares[bars + ahead] for ahead in range(horizon)], axis=0) / horizon
+    total: Floats = np.sum([shares[bars + ahead] for ahead in range(horizon)], axis=0)
+    return total / horizon

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -117,7 +118,12 @@ def write_rows(frame: pd.DataFrame, label: pd.Series, path: Path) -> Path:
     return path
 
 
-def run_fit(request: FitRequest, folder: Path, limits: FitLimits | None = None) -> FitReport:
+def run_fit(
+    request: FitRequest,
+    folder: Path,
+    limits: FitLimits | None = None,
+    stop: threading.Event | None = None,
+) -> FitReport:
     """Fit in a child process and return once the model is in `folder`, or has failed.
 
     Parameters
@@ -128,6 +134,8 @@ def run_fit(request: FitRequest, folder: Path, limits: FitLimits | None = None) 
         Appears whole or not at all; must not exist.
     limits : FitLimits, optional
         By default ten minutes and 4 GiB.
+    stop : Event, optional
+        Set by another thread, it ends the fit as a limit does.
 
     Raises
     ------
@@ -147,14 +155,16 @@ def run_fit(request: FitRequest, folder: Path, limits: FitLimits | None = None) 
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     try:
-        seconds, peak = _run_child(request, work, limits)
+        seconds, peak = _run_child(request, work, limits, stop or threading.Event())
         os.replace(work / "model", folder)
         return FitReport.read(folder, seconds, peak)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _run_child(request: FitRequest, work: Path, limits: FitLimits) -> tuple[float, float]:
+def _run_child(
+    request: FitRequest, work: Path, limits: FitLimits, stop: threading.Event
+) -> tuple[float, float]:
     started, peak = time.monotonic(), 0.0
     (work / "request.json").write_text(json.dumps(request.to_dict()))
     with (work / "log.txt").open("wb") as log:
@@ -170,7 +180,9 @@ def _run_child(request: FitRequest, work: Path, limits: FitLimits) -> tuple[floa
         while child.poll() is None:
             peak = max(peak, peak_rss_mb(child.pid))
             _refuse_over_limit(request, time.monotonic() - started, child.pid, limits)
-            time.sleep(_POLL_S)
+            if stop.wait(_POLL_S):
+                subject = f"fit of {request.spec.target}"
+                raise ModelError(subject, "must be let to its end", "stopped", "Fit again.")
     finally:
         _kill_group(child)
     if child.returncode != 0:
