@@ -42,7 +42,7 @@ def train(
         typer.Option(help="Only these, comma separated, each a version of its own; else all."),
     ] = "",
     profile: Annotated[
-        str, typer.Option(help="fast, standard or best.", show_default="fast, or dexml.toml")
+        str, typer.Option(help="light, fast, standard or best.", show_default="fast, or dexml.toml")
     ] = "",
     history: Annotated[
         int, typer.Option(min=1_000, max=1_000_000, help="Bars of each instrument, the newest.")

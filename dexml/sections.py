@@ -60,7 +60,7 @@ class UniverseSettings(_Section):
 class ModelSettings(_Section):
     """How models are fitted."""
 
-    profile: Literal["fast", "standard", "best"] = Field(
+    profile: Literal["light", "fast", "standard", "best"] = Field(
         default="fast", description="How much work a fit may be."
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of everything random.")

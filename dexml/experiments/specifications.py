@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from dexml.domain import Target
 from dexml.features.panel import view
+from dexml.models.profiles import PROFILES
 from dexml.models.recipe import Recipe
 from dexml.models.tabular import FitSpec
 from dexml.targets import TARGETS
@@ -46,6 +47,7 @@ def specifications(
         columns=(),
         seed=seed,
         profile=recipe.profile,
+        n_folds=PROFILES[recipe.profile].n_folds,
         horizon=recipe.horizon,
         embargo_bars=max(EMBARGO_BARS, recipe.horizon),
     )

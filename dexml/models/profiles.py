@@ -105,11 +105,17 @@ class Profile:
         For targets that speak of direction, and for the others.
     n_sets : int
         Sets of folds; from the second on the blocks begin elsewhere.
+    n_folds : int
+        Blocks of a set.
+    most_rows : int or None
+        Of more rows only those of every so many-th instant are learnt from.
     """
 
     directional: tuple[LearnerSpec, ...]
     other: tuple[LearnerSpec, ...]
     n_sets: int = 1
+    n_folds: int = 5
+    most_rows: int | None = None
 
     def learners(self, target: str) -> tuple[LearnerSpec, ...]:
         """Return the learners of a target."""
@@ -148,6 +154,12 @@ _LONG = _gbm("_long", 600, 0.02, 31)
 # Direction on recorded bars needs stiff learners, a market with an edge looser ones: both are
 # fitted and the blend weighs them by what they did out of fold. Every learner has a fixed number
 # of rounds: what is fitted never depends on a clock.
+_LIGHT = Profile(
+    directional=(_gbm("_light", 60, 0.05, 7, extra_trees=True),),
+    other=(_gbm("_light", 100, 0.1, 15),),
+    n_folds=3,
+    most_rows=100_000,
+)
 _FAST = Profile(directional=(_STIFF, _MIDDLE), other=(_MIDDLE, _cat("", 100, 4)))
 _STANDARD = Profile(
     directional=(*_FAST.directional, _gbm("_plain", 100, 0.03, 7), _cat("", 100, 4)),
@@ -158,7 +170,12 @@ _BEST = Profile(
     other=(*_STANDARD.other, _LONG),
     n_sets=2,
 )
-PROFILES: Mapping[str, Profile] = {"fast": _FAST, "standard": _STANDARD, "best": _BEST}
+PROFILES: Mapping[str, Profile] = {
+    "light": _LIGHT,
+    "fast": _FAST,
+    "standard": _STANDARD,
+    "best": _BEST,
+}
 
 _RULES: Mapping[str, Rule] = {
     "volatility": VolatilityClosedForm(),
@@ -199,7 +216,8 @@ def estimated_seconds(spec: FitSpec, n_rows: int) -> float:
     >>> fast < best
     True
     """
-    n_fits = spec.n_folds * PROFILES[spec.profile].n_sets + 1
+    profile = PROFILES[spec.profile]
+    n_fits, n_rows = spec.n_folds * profile.n_sets + 1, min(n_rows, profile.most_rows or n_rows)
     per_row = sum(_SECONDS_PER_LEAF_ROW[one.kind] * _leaves(one) for one in learners(spec))
     return _SECONDS_AT_LEAST + n_fits * n_rows * per_row
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dexml.errors import ConfigError
+from dexml.models.profiles import PROFILES
 from dexml.models.sequence.config import SequenceConfig
 
 __all__ = ["Recipe"]
@@ -27,3 +29,10 @@ class Recipe:
     horizon: int = 1
     sequence: SequenceConfig = field(default_factory=SequenceConfig)
     ensemble: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.profile not in PROFILES:
+            known = ", ".join(PROFILES)
+            raise ConfigError("profile", f"must be one of {known}", self.profile, "Pick one.")
+        if self.horizon < 1:
+            raise ConfigError("horizon", "must be at least 1 bar", self.horizon, "Take 1.")

@@ -125,10 +125,14 @@ def fit_tabular(frame: pd.DataFrame, label: pd.Series, spec: FitSpec, folder: Pa
     """
     started = time.perf_counter()
     rows, y = _known_rows(frame, label)
-    splits = _splits(rows, spec)
+    step = bar_step(rows.index.get_level_values("closed_at"))
+    counts = None if spec.horizon == 1 else uniqueness(rows.index, spec.horizon)
+    kept = _thinned(rows, PROFILES[spec.profile].most_rows)
+    rows, y, counts = rows[kept], y[kept], None if counts is None else counts[kept]
+    sets = _sets(rows, spec, step)
     folder.mkdir(parents=True)
     try:
-        _fit_into(folder, rows, y, splits, spec)
+        _fit_into(folder, rows, y, sets, spec, counts)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -187,26 +191,35 @@ def _known_rows(frame: pd.DataFrame, label: pd.Series) -> tuple[pd.DataFrame, Fl
     return frame.loc[known], y
 
 
-def _splits(rows: pd.DataFrame, spec: FitSpec, number: int = 0) -> list[Split]:
-    closed_at = rows.index.get_level_values("closed_at")
-    embargo, shift = bar_step(closed_at) * spec.embargo_bars, number / PROFILES[spec.profile].n_sets
-    return block_splits(closed_at, spec.n_folds, embargo, shift)
+# Whole instants are left out: those of an hour are too much alike to miss every so many-th.
+def _thinned(rows: pd.DataFrame, most: int | None) -> NDArray[np.bool_]:
+    place, _ = pd.factorize(rows.index.get_level_values("closed_at"), sort=True)
+    every = -(-len(rows) // most) if most else 1
+    return np.asarray(place % every == 0)
 
 
-def _all_splits(rows: pd.DataFrame, spec: FitSpec) -> list[Split]:
-    sets = [_splits(rows, spec, number) for number in range(PROFILES[spec.profile].n_sets)]
-    return [split for one in sets for split in one]
+def _sets(rows: pd.DataFrame, spec: FitSpec, step: pd.Timedelta) -> list[list[Split]]:
+    closed_at, n_sets = rows.index.get_level_values("closed_at"), PROFILES[spec.profile].n_sets
+    return [
+        block_splits(closed_at, spec.n_folds, step * spec.embargo_bars, number / n_sets)
+        for number in range(n_sets)
+    ]
 
 
 def _fit_into(
-    folder: Path, rows: pd.DataFrame, y: Floats, splits: Sequence[Split], spec: FitSpec
+    folder: Path,
+    rows: pd.DataFrame,
+    y: Floats,
+    sets: Sequence[Sequence[Split]],
+    spec: FitSpec,
+    counts: Floats | None,
 ) -> None:
     from dexml.models.autogluon_fit import fit_learners
 
     instruments = sorted(set(rows.index.get_level_values("instrument")))
     design = design_matrix(rows, spec.columns, instruments)
-    counts = None if spec.horizon == 1 else uniqueness(rows.index, spec.horizon)
-    members, oof = fit_learners(design, y, _all_splits(rows, spec), spec, folder, counts)
+    splits, every_split = sets[0], [split for one in sets for split in one]
+    members, oof = fit_learners(design, y, every_split, spec, folder, counts)
     rules = [rule.fit(rows, pd.Series(y, rows.index)) for rule in rules_of(spec)]
     for rule in rules:
         oof[rule.name] = rule_oof(rule, rows, y, splits)

@@ -17,7 +17,7 @@ SMALL = ("--planted", "--symbols", "BTC/USDT", "--history", "1000", "--workers",
     ("arguments", "sentence"),
     [
         (("--target", "luck"), "--target must be among direction, volatility, volume"),
-        (("--profile", "heroic"), "--profile must be one of fast, standard, best"),
+        (("--profile", "heroic"), "--profile must be one of light, fast, standard, best"),
         (("--symbols", "btc"), "--symbols must"),
         (("--history", "10"), "--history"),
         (("--bars", "nowhere.csv"), "nowhere.csv"),

@@ -57,15 +57,30 @@ def test_a_profile_decides_learners_and_rounds_and_none_learnt_near_what_it_is_j
 
 def test_more_work_is_more_learners_longer_ones_and_more_sets() -> None:
     for target in ("direction", "volume"):
-        names = [{one.name for one in PROFILES[name].learners(target)} for name in PROFILES]
-        assert names[0] < names[1] | {"FixedCAT"} < names[2] | {"FixedCAT"}
-    assert [profile.n_sets for profile in PROFILES.values()] == [1, 1, 2]
+        three = ("fast", "standard", "best")
+        names = [{one.name for one in PROFILES[name].learners(target)} for name in three]
+        assert names[0] < names[1] < names[2]
+    assert [profile.n_sets for profile in PROFILES.values()] == [1, 1, 1, 2]
     specs = [FitSpec(target="volume", columns=("a",), profile=name) for name in PROFILES]
     seconds = [estimated_seconds(spec, 100_000) for spec in specs]
     assert seconds == sorted(seconds)
     limits = [limits_of(spec, 1_000_000).wall_s for spec in specs]
     assert limits == sorted(limits)
     assert limits[-1] > 3 * seconds[-1]
+
+
+def test_the_light_profile_learns_from_whole_instants_of_a_large_panel(
+    rows: Rows, spec: FitSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = replace(PROFILES["light"], most_rows=1_000)
+    monkeypatch.setattr("dexml.models.tabular.PROFILES", {"light": few})
+    fit_tabular(*rows, replace(spec, profile="light"), tmp_path / "light")
+    learnt = read_oof(tmp_path / "light")
+    assert len(learnt) <= 1_000
+    assert (learnt.groupby(level="closed_at").size() == 3).all()
+    hours = learnt.index.get_level_values("closed_at").unique().to_series().diff().dropna()
+    assert set(hours) == {pd.Timedelta("3h")}
+    assert TabularForecaster.load(tmp_path / "light").predict(rows[0]).shape == (len(rows[0]),)
 
 
 def test_a_label_of_several_bars_weighs_rows_by_their_uniqueness(
