@@ -118,7 +118,8 @@ def run_training(options: TrainOptions, console: Console) -> dict[str, Any]:
                 ended=lambda name, one: step.advance(1, _how(name, one)),
             )
         with stages.stage("ensemble"):
-            trained = assemble(outcomes, material.panel, material.labels, recipe, material.truth)
+            truth = material.truth if recipe.horizon == 1 else None  # it is of the next bar
+            trained = assemble(outcomes, material.panel, material.labels, recipe, truth)
         with stages.stage("registry"):
             result = _published(trained, options)
     result |= _facts(trained, material, options) | {
