@@ -5,7 +5,8 @@ from __future__ import annotations
 import getpass
 import os
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,12 @@ from dexml.clock import SystemClock
 from dexml.domain import History, Timeframe
 from dexml.errors import UsageError
 from dexml.experiments.audited import of_store
-from dexml.experiments.member_fits import FitOutcome, estimated_wall_s, fit_members
+from dexml.experiments.member_fits import FitOutcome, Run, estimated_wall_s, fit_members
 from dexml.experiments.sources import newest_closes, plant_market, recorded_market
 from dexml.experiments.specifications import specifications
 from dexml.experiments.suite_training import Trained, assemble, publish
 from dexml.ledger import Ledger
-from dexml.models.fits import FitLimits
+from dexml.models.fits import FitLimits, run_fit
 from dexml.models.local_signer import LocalSigner
 from dexml.models.recipe import Recipe
 from dexml.models.registry import Registry
@@ -104,7 +105,8 @@ def run_training(options: TrainOptions, console: Console) -> dict[str, Any]:
         if options.targets:
             specs = {name: spec for name, spec in specs.items() if name in wanted}
         _refuse_nothing(specs, wanted)
-        workers = options.workers or max(1, min(len(os.sched_getaffinity(0)), len(specs)))
+        place, run = stack.enter_context(_place(options.home, folder))
+        workers = options.workers or max(1, min(_n_cpus(), len(specs)))
         estimate = estimated_wall_s(specs, len(material.panel), workers)
         _say_plan(console, specs, material, workers, estimate, recipe)
         with stages.stage("fits", total=len(specs)) as step:
@@ -112,9 +114,10 @@ def run_training(options: TrainOptions, console: Console) -> dict[str, Any]:
                 material.panel,
                 material.labels,
                 specs,
-                folder / "models",
+                place,
                 workers=workers,
                 limits=options.limits,
+                run=run,
                 ended=lambda name, one: step.advance(1, _how(name, one)),
             )
         with stages.stage("ensemble"):
@@ -157,6 +160,26 @@ def _market(options: TrainOptions) -> Market:
         bayes_accuracy=options.bayes_accuracy,
     )
     return market.history, market.truth
+
+
+# A submitted job finds Ray's address in its environment; without one there is nothing to gain.
+@contextmanager
+def _place(home: Path, temp_dir: Path) -> Iterator[tuple[Path, Run]]:
+    if not os.environ.get("RAY_ADDRESS"):
+        yield temp_dir / "models", run_fit
+        return
+    from actors.cluster_fits import fit_on_cluster, joined
+
+    with joined(home / "fits" / f"train-{os.getpid()}", temp_dir) as shared:
+        yield shared, fit_on_cluster
+
+
+def _n_cpus() -> int:
+    if not os.environ.get("RAY_ADDRESS"):
+        return len(os.sched_getaffinity(0))
+    import ray
+
+    return int(ray.cluster_resources().get("CPU", 1))
 
 
 def _how(name: str, outcome: FitOutcome) -> str:

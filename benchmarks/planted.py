@@ -85,7 +85,7 @@ def _kept(asked: argparse.Namespace, bayes: float, seed: int) -> dict[str, Any]:
         partial.replace(file)
     kept: dict[str, Any] = json.loads(file.read_text())
     figures = {name: round(kept["ensemble"][name], 3) for name in ("edge", "gap")}
-    print(f"bayes {bayes:.2f} seed {seed}: {figures}, {kept['cpu_s']:.0f} s", flush=True)
+    print(f"bayes {bayes:.2f} seed {seed}: {figures}, {kept['seconds']:.0f} s", flush=True)
     return kept
 
 

@@ -15,6 +15,7 @@ from dexml.cli_options import (
     Seed,
     Symbols,
     extended_settings_of,
+    guard_ray,
     seed_of,
     split_names,
     symbols_of,
@@ -78,6 +79,7 @@ def train(
     names = check_symbols(symbols_of(symbols, settings))
     place = settings.home.absolute()
     require_place("home", place)
+    guard_ray()
     from actors.training import TrainOptions, run_training
 
     options = TrainOptions(

@@ -17,7 +17,9 @@ from dexml.models.profiles import FitSpec, estimated_seconds
 from dexml.models.summaries import member_manifest
 from dexml.models.tabular import FitReport
 
-__all__ = ["FitOutcome", "estimated_wall_s", "fit_members"]
+__all__ = ["FitOutcome", "Run", "estimated_wall_s", "fit_members"]
+
+Run = Callable[[FitRequest, Path, FitLimits, threading.Event], FitReport]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,6 +70,7 @@ def fit_members(
     *,
     workers: int = 1,
     limits: FitLimits | None = None,
+    run: Run = run_fit,
     ended: Callable[[str, FitOutcome], None] = lambda _name, _outcome: None,
 ) -> dict[str, FitOutcome]:
     """Fit members on all rows of a panel whose label is known.
@@ -84,6 +87,8 @@ def fit_members(
         Fits at a time.
     limits : FitLimits, optional
         Of each fit; by default what suits it.
+    run : callable
+        Does what `run_fit` does, there or elsewhere; whoever does it must see `folder`.
     ended : callable
         Told of each fit that has ended, well or not.
 
@@ -95,12 +100,25 @@ def fit_members(
     """
     folder.mkdir(parents=True, exist_ok=True)
     stop, done = threading.Event(), {}
+
+    def fit(name: str, spec: FitSpec) -> FitOutcome:
+        label = labels[spec.target].reindex(panel.index)
+        n_rows = int(label.notna().sum())
+        rows = write_rows(panel[list(spec.columns)], label, folder / f"{name}.parquet")
+        request, most = FitRequest(rows=str(rows), spec=spec), limits or limits_of(spec, n_rows)
+        try:
+            report = run(request, folder / name, most, stop)
+            manifest = member_manifest(request, report)
+        except DexmlError as error:
+            return FitOutcome(spec=spec, n_rows=n_rows, manifest={}, reason=str(error))
+        finally:
+            rows.unlink()
+        where = folder / name
+        return FitOutcome(spec=spec, n_rows=n_rows, folder=where, report=report, manifest=manifest)
+
     pool = ThreadPoolExecutor(max_workers=workers)
     try:
-        asked = {
-            pool.submit(_fit, name, spec, panel, labels, folder, limits, stop): name
-            for name, spec in specs.items()
-        }
+        asked = {pool.submit(fit, name, spec): name for name, spec in specs.items()}
         for future in as_completed(asked):
             name = asked[future]
             done[name] = future.result()
@@ -109,28 +127,3 @@ def fit_members(
         stop.set()
         pool.shutdown(cancel_futures=True)
     return {name: done[name] for name in specs}
-
-
-def _fit(
-    name: str,
-    spec: FitSpec,
-    panel: pd.DataFrame,
-    labels: pd.DataFrame,
-    folder: Path,
-    limits: FitLimits | None,
-    stop: threading.Event,
-) -> FitOutcome:
-    label = labels[spec.target].reindex(panel.index)
-    n_rows = int(label.notna().sum())
-    rows = write_rows(panel[list(spec.columns)], label, folder / f"{name}.parquet")
-    request = FitRequest(rows=str(rows), spec=spec)
-    try:
-        report = run_fit(request, folder / name, limits or limits_of(spec, n_rows), stop)
-        manifest = member_manifest(request, report)
-    except DexmlError as error:
-        return FitOutcome(spec=spec, n_rows=n_rows, manifest={}, reason=str(error))
-    finally:
-        rows.unlink()
-    return FitOutcome(
-        spec=spec, n_rows=n_rows, folder=folder / name, report=report, manifest=manifest
-    )
