@@ -30,7 +30,7 @@ from dexml.models.sequence.fitting import fit_sequence
 from dexml.models.sequence.forecaster import MEMBER, SequenceForecaster
 from dexml.models.sequence.network import CnnLstm, Dropout, build_network
 from dexml.models.sequence.training import Material, Progress, Schedule, train_network
-from dexml.models.suite import fit_stacker, member_oof
+from dexml.models.suite import fit_ensemble, member_oof
 from dexml.models.tabular import fit_tabular
 from dexml.targets import labels
 from dexml.validation.metrics import accuracy
@@ -147,8 +147,8 @@ def quality(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
             MEMBER: SequenceForecaster.load(network).predict(split.test),
         }
         oof = member_oof({"autogluon": tabular, MEMBER: network})
-    stacker, _ = fit_stacker(oof, y, spec, ("autogluon", MEMBER))
-    said["stack"] = stacker.predict(pd.DataFrame(said, index=split.test.index))
+    ensemble, _ = fit_ensemble(oof, y, spec, ("autogluon", MEMBER), "stacking")
+    said["stack"] = ensemble.predict(pd.DataFrame(said, index=split.test.index))
     judged = np.isfinite(said[MEMBER])
     for name, p in {**said, "base_rate": np.full(len(truth), base), "bayes": truth}.items():
         yield {"who": name, **_judged(p[judged], truth[judged], base)}
@@ -159,7 +159,7 @@ def quality(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
             "autogluon": one.scores["forecaster"]["log_loss"],
             MEMBER: other.scores["forecaster"]["log_loss"],
         },
-        "weights": dict(zip(stacker.members, stacker.weights, strict=True)),
+        "weights": dict(zip(ensemble.members, ensemble.combiner.weights, strict=True)),
     }
 
 
