@@ -158,7 +158,7 @@ _LIGHT = Profile(
     directional=(_gbm("_light", 60, 0.05, 7, extra_trees=True),),
     other=(_gbm("_light", 100, 0.1, 15),),
     n_folds=3,
-    most_rows=60_000,
+    most_rows=80_000,
 )
 _FAST = Profile(directional=(_STIFF, _MIDDLE), other=(_MIDDLE, _cat("", 100, 4)))
 _STANDARD = Profile(

@@ -7,6 +7,8 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
+from math import gcd
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +40,7 @@ Floats = NDArray[np.float64]
 Scores = Mapping[str, Mapping[str, float]]
 
 OOF_FILE = "oof.parquet"
+_HOURS_OF_WEEK = 168
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -191,10 +194,13 @@ def _known_rows(frame: pd.DataFrame, label: pd.Series) -> tuple[pd.DataFrame, Fl
     return frame.loc[known], y
 
 
-# Whole instants are left out: those of an hour are too much alike to miss every so many-th.
+# Whole instants are left out: those of an hour are too much alike to miss every so many-th. A step
+# that shares no factor with the hours of a week goes through all of them: every sixth hour would
+# only ever learn from four hours of the day.
 def _thinned(rows: pd.DataFrame, most: int | None) -> NDArray[np.bool_]:
     place, _ = pd.factorize(rows.index.get_level_values("closed_at"), sort=True)
-    every = -(-len(rows) // most) if most else 1
+    least = -(-len(rows) // most) if most else 1
+    every = next(step for step in count(least) if gcd(step, _HOURS_OF_WEEK) == 1)
     return np.asarray(place % every == 0)
 
 

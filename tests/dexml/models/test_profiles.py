@@ -79,7 +79,8 @@ def test_the_light_profile_learns_from_whole_instants_of_a_large_panel(
     assert len(learnt) <= 1_000
     assert (learnt.groupby(level="closed_at").size() == 3).all()
     hours = learnt.index.get_level_values("closed_at").unique().to_series().diff().dropna()
-    assert set(hours) == {pd.Timedelta("3h")}
+    assert set(hours) == {pd.Timedelta("5h")}  # 3 would learn from eight hours of the day only
+    assert learnt.index.get_level_values("closed_at").hour.nunique() == 24
     assert TabularForecaster.load(tmp_path / "light").predict(rows[0]).shape == (len(rows[0]),)
 
 
