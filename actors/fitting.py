@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -13,6 +15,7 @@ from actors.stages import Step
 from actors.trainer import FitStatus
 from dexml.clock import SystemClock
 from dexml.domain import Target
+from dexml.ensemble import Ensemble
 from dexml.errors import ModelError
 from dexml.experiments.specifications import VOTERS, specifications
 from dexml.experiments.training import TimeSplit
@@ -65,7 +68,14 @@ def train(
         _submit(crew, name, split.train[list(spec.columns)], label, spec)
     done = _wait(crew, step, tuple(specs))
     direction = labels[str(Target.DIRECTION)]
-    return _publish(crew, done, direction, specs[str(Target.DIRECTION)], recipe.ensemble)
+    learn = partial(
+        fit_ensemble,
+        spec=specs[str(Target.DIRECTION)],
+        members=VOTERS,
+        method=recipe.ensemble,
+        panel=split.train,
+    )
+    return _publish(crew, done, direction, learn)
 
 
 def _submit(
@@ -74,7 +84,8 @@ def _submit(
     path = crew.place.folder / "training" / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     request = FitRequest(rows=str(write_rows(rows, label, path)), spec=spec)
-    crew.supervisor.ask(f"trainer:{name}", "submit", crew.place.run, request, limits_of(spec), 1)
+    limits = limits_of(spec, len(rows))
+    crew.supervisor.ask(f"trainer:{name}", "submit", crew.place.run, request, limits, 1)
 
 
 def _wait(crew: Crew, step: Step, names: tuple[str, ...]) -> dict[str, FitStatus]:
@@ -95,8 +106,7 @@ def _publish(
     crew: Crew,
     done: dict[str, FitStatus],
     direction: pd.Series[float],
-    spec: FitSpec,
-    method: str | None,
+    learn: Callable[[pd.DataFrame, pd.Series[float]], tuple[Ensemble, pd.Series[float]]],
 ) -> Trained:
     registry, signer, clock = crew.place.registry, LocalSigner(crew.place.home), SystemClock()
     digests = {name: str(status.digest) for name, status in done.items()}
@@ -104,7 +114,7 @@ def _publish(
         registry.sign(digest, signer, clock.now())
     opened = {name: registry.open(digest) for name, digest in digests.items()}
     folders = {name: folder for name, (folder, _) in opened.items()}
-    ensemble, said = fit_ensemble(member_oof(folders), direction, spec, VOTERS, method)
+    ensemble, said = learn(member_oof(folders), direction)
     members: dict[str, Forecaster | None] = {str(target): None for target in Target}
     members |= {name: load_forecaster(folder) for name, folder in folders.items()}
     base_rate = read_oof(folders[str(Target.DIRECTION)])["base_rate"].reindex(said.index)

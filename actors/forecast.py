@@ -19,7 +19,7 @@ from dexml.features.current import CurrentPanel
 from dexml.features.panel import build_panel
 from dexml.ledger import Ledger
 from dexml.models.registry import Registry
-from dexml.models.suite import ENSEMBLE, Suite, signal_of
+from dexml.models.suite import ENSEMBLE, Suite, signal_of, with_context
 from dexml.universe import UniverseConfig
 
 __all__ = ["ForecastActor", "Forecasts"]
@@ -99,7 +99,7 @@ class ForecastActor:
         history = self._history(closed_at)
         stored = self._ledger.forecasts(self._run, closed_at)
         table = _from_ledger(stored) if stored else self._compute(epoch, history, closed_at)
-        shares = self._suite.ensemble.shares(table)
+        shares = self._suite.ensemble.shares(self._beside_context(table, history, closed_at))
         self._latest = {
             str(name): {
                 "instrument": str(name),
@@ -138,6 +138,14 @@ class ForecastActor:
         inputs = _inputs(closed_at, rows)
         self._ledger.add_forecasts(STREAM, epoch, self._run, self._rows(closed_at, table), inputs)
         return table
+
+    def _beside_context(
+        self, table: pd.DataFrame, history: History, closed_at: datetime
+    ) -> pd.DataFrame:
+        if not self._suite.ensemble.columns:
+            return table
+        rows = self._panel.rows(history, to_datetime64(closed_at)).droplevel("closed_at")
+        return with_context(table, rows)
 
     def _everything(self) -> History:
         return self._store.history(self._venues, self._instruments, Timeframe.H1)

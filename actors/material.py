@@ -52,7 +52,11 @@ class Material:
 
 
 def prepare(
-    market: Callable[[], Market], stages: Stages, seed: int, universe: UniverseConfig
+    market: Callable[[], Market],
+    stages: Stages,
+    seed: int,
+    universe: UniverseConfig,
+    horizon: int = 1,
 ) -> Material:
     """Make a market, audit it and compute its features.
 
@@ -68,7 +72,7 @@ def prepare(
         bars = sum(len(series) for series in history.bars.values())
         step.say(f"{bars:,} bars")
     with stages.stage("leak audit") as step:
-        report = audit(history, labels=labels, seed=seed)
+        report = audit(history, labels=labels, horizon=horizon, seed=seed)
         report.raise_if_leaking()
         step.say(f"{report.checked} checked, 0 leaks")
     with stages.stage("features") as step:
@@ -80,7 +84,7 @@ def prepare(
         history=history,
         truth=truth,
         panel=panel[held],
-        labels=labels(history.bars),
+        labels=labels(history.bars, horizon),
         n_checked=report.checked,
     )
 

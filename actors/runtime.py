@@ -7,9 +7,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import ray
-from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayActorError, WorkerCrashedError
+from ray.exceptions import (
+    GetTimeoutError,
+    OutOfMemoryError,
+    RayActorError,
+    RayTaskError,
+    WorkerCrashedError,
+)
 
-from dexml.errors import EnvironmentRefused
+from dexml.errors import DexmlError, EnvironmentRefused
 
 __all__ = [
     "NAMESPACE",
@@ -144,3 +150,7 @@ def result(reference: Any, timeout_s: float = 5.0) -> Any:
         raise EnvironmentRefused(
             "task", "must live to its end", type(error).__name__, "Free memory and try again."
         ) from error
+    except RayTaskError as error:  # its text is a traceback; ours is one sentence
+        if isinstance(error.cause, DexmlError):
+            raise error.cause from None
+        raise

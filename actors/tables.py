@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["print_verdict"]
+__all__ = ["print_leaderboard", "print_verdict"]
 
 _HEADINGS = ("accuracy", "reachable", "base rate", "log-loss", "constant", "rule", "log-loss")
 _FIGURES = ("accuracy", "bayes_accuracy", "base_rate", "log_loss", "base_log_loss")
@@ -58,3 +59,46 @@ def _figures(row: Mapping[str, Any]) -> list[str]:
     if row.get("degraded"):
         return ["no inputs", "", f"{row['base_rate']:.4f}", "", f"{row['base_log_loss']:.4f}"]
     return ["-" if row[name] is None else f"{row[name]:.4f}" for name in _FIGURES]
+
+
+def print_leaderboard(
+    console: Console, board: pd.DataFrame, result: Mapping[str, Any], digits: int = 12
+) -> None:
+    """Print what each model was worth out of fold, what failed, and where the versions stand."""
+    console.print(_board(board))
+    for name, reason in result["failed"].items():
+        console.print(f"[red]{name} failed[/red]: ", end="")
+        console.print(reason, markup=False, soft_wrap=True)
+    if result["degraded"]:
+        console.print(f"Without inputs, so not fitted: {', '.join(result['degraded'])}.")
+    for slot, stage in result["stages_of"].items():
+        console.print(f"{slot} {result['digests'][slot][:digits]} is {stage}.")
+    if result["failed"]:
+        console.print("[bold]Not everything could be fitted; no champion was changed.[/bold]")
+    elif not set(result["stages_of"].values()) <= {"champion"}:
+        console.print("Promote with dexml models promote DIGEST, or dexml train --promote.")
+
+
+def _board(board: pd.DataFrame) -> Table:
+    planted = board["edge_reached"].notna().any()
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("out of fold", no_wrap=True)
+    shares = ("edge", "gap") if planted else ()
+    for heading in ("accuracy", "log-loss", "constant", "gain", "t", *shares):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, rows in board.groupby("target", sort=False):
+        whole_first = rows.sort_values(
+            "model", key=lambda model: model != "forecaster", kind="stable"
+        )
+        for row in whole_first.to_dict("records"):
+            whole = row["model"] == "forecaster"
+            said = str(name) if whole else f"  {row['model']}"
+            figures = [f"{row[one]:.4f}" for one in ("accuracy", "log_loss", "baseline")]
+            figures += [f"{row['gain']:+.4f}", f"{row['t']:+.1f}"]
+            figures += [_share(row[f"{one}_reached"]) for one in shares]
+            table.add_row(said, *figures, style="bold" if whole else None)
+    return table
+
+
+def _share(value: float) -> str:
+    return "-" if pd.isna(value) else f"{value:.3f}"

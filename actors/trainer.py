@@ -12,8 +12,8 @@ from typing import Any
 from actors import runtime
 from dexml.errors import ActorNotReady, DexmlError, UsageError
 from dexml.models.fits import FitLimits, FitRequest, run_fit
-from dexml.models.registry import Registry, file_digest
-from dexml.models.requirements import LIBRARIES, library_versions
+from dexml.models.registry import Registry
+from dexml.models.summaries import member_manifest
 from dexml.models.tabular import FitReport
 
 __all__ = ["FitStatus", "TrainerActor"]
@@ -119,7 +119,7 @@ class TrainerActor:
         request = FitRequest.from_dict(_read(self._file(fit_id, "asked"))["request"])
         digest = Registry.of(self._home, self._registry).publish(
             folder,
-            manifest_of(request, report),
+            member_manifest(request, report),
             columns=request.spec.columns,
             facts={"seconds": report.seconds, "peak_rss_mb": report.peak_rss_mb},
         )
@@ -143,24 +143,6 @@ class TrainerActor:
             raise ActorNotReady(
                 f"trainer:{self._target}", "must be started", "new", "Call start(epoch) first."
             )
-
-
-def manifest_of(request: FitRequest, report: FitReport) -> dict[str, Any]:
-    """Return what makes a model version what it is: data, configuration, seed, scores."""
-    closed_at = report.oof.index.get_level_values("closed_at")
-    return {
-        "target": report.target,
-        "spec": asdict(request.spec),
-        "data": {
-            "sha256": file_digest(Path(request.rows)),
-            "n_rows": len(report.oof),
-            "from": closed_at.min().isoformat(),
-            "to": closed_at.max().isoformat(),
-        },
-        "models": report.models,
-        "scores": report.scores,
-        "libraries": library_versions((*LIBRARIES, *(["torch"] if request.spec.sequence else []))),
-    }
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ from dexml.experiments.identity import code_digest, configuration_digest
 from dexml.experiments.sources import plant_market, recorded_market
 from dexml.experiments.specifications import specifications
 from dexml.features.panel import WARM_UP
+from dexml.models.profiles import FitSpec, estimated_seconds
 from dexml.models.recipe import Recipe
 from dexml.state import KernelConfig
 from dexml.validation.splits import Split, bar_step, walk_forward
@@ -35,8 +36,6 @@ __all__ = ["WalkForwardOptions", "run_walk_forward", "splits_of"]
 
 HORIZON, LABEL_LOOK_BACK = 1, 20  # the 20-bar deviation is the label that looks back farthest
 PURGE, EMBARGO = HORIZON + LABEL_LOOK_BACK, 24
-# Measured on one core: what a fit costs, and what each thousand rows add.
-SECONDS_PER_FIT, SECONDS_PER_THOUSAND_ROWS = 7.0, 0.38
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +98,10 @@ def run_walk_forward(options: WalkForwardOptions, console: Console) -> dict[str,
         with stages.stage("Ray"):
             cluster.join_or_start(temp_dir, num_cpus=options.workers or None)
             stack.callback(ray.shutdown)
-        n_fits = len(
-            specifications(tuple(material.panel.columns), spec.seed, spec.targets, spec.recipe)
-        )
-        estimate = _say_cost(console, splits, n_fits, min(_n_workers(options), len(splits)))
+        columns = tuple(material.panel.columns)
+        specs = specifications(columns, spec.seed, spec.targets, spec.recipe)
+        n_fits, n_workers = len(specs), min(_n_workers(options), len(splits))
+        estimate = _say_cost(console, splits, tuple(specs.values()), n_workers)
         windows = windows_of(splits, material.closed_at)
         configuration = _configuration(spec, windows)
         plan = _plan(options.home, material, spec, windows, configuration)
@@ -182,10 +181,12 @@ def _n_workers(options: WalkForwardOptions) -> int:
     return min(options.workers or cpus, cpus)
 
 
-def _say_cost(console: Console, splits: list[Split], n_each: int, n_workers: int) -> float:
-    n_fits = len(splits) * n_each
-    rows = sum(len(split.train) for split in splits) * n_each
-    work = n_fits * SECONDS_PER_FIT + rows / 1_000 * SECONDS_PER_THOUSAND_ROWS
+def _say_cost(
+    console: Console, splits: list[Split], specs: tuple[FitSpec, ...], n_workers: int
+) -> float:
+    n_fits = len(splits) * len(specs)
+    rows = sum(len(split.train) for split in splits) * len(specs)
+    work = sum(estimated_seconds(spec, len(one.train)) for one in splits for spec in specs)
     # a fold is the unit of work: the last round of workers may be half empty
     seconds = work / len(splits) * -(-len(splits) // n_workers)
     said = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -147,9 +147,8 @@ def quality(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
             MEMBER: SequenceForecaster.load(network).predict(split.test),
         }
         oof = member_oof({"autogluon": tabular, MEMBER: network})
-    ensemble, _ = fit_ensemble(oof, y, spec, ("autogluon", MEMBER))
-    together = pd.DataFrame(said, index=split.test.index)
-    said["ensemble"] = ensemble.predict(together)
+    ensemble, _ = fit_ensemble(oof, y, spec, ("autogluon", MEMBER), "stacking")
+    said["stack"] = ensemble.predict(pd.DataFrame(said, index=split.test.index))
     judged = np.isfinite(said[MEMBER])
     for name, p in {**said, "base_rate": np.full(len(truth), base), "bayes": truth}.items():
         yield {"who": name, **_judged(p[judged], truth[judged], base)}
@@ -160,8 +159,7 @@ def quality(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
             "autogluon": one.scores["forecaster"]["log_loss"],
             MEMBER: other.scores["forecaster"]["log_loss"],
         },
-        "chosen_from": dict(ensemble.losses),
-        "shares": ensemble.shares(together).abs().mean().to_dict(),
+        "weights": dict(zip(ensemble.members, ensemble.combiner.weights, strict=True)),
     }
 
 

@@ -29,6 +29,7 @@ from dexml.cli_options import (
     symbols_of,
 )
 from dexml.cli_report import add_report_command
+from dexml.cli_train import add_train_command
 from dexml.cli_validate import validate_app
 from dexml.terminal import Screen, screen
 from dexml.terminal import run as run_app
@@ -47,6 +48,7 @@ add_audit_command(app)
 add_data_commands(app)
 add_mode_commands(app)
 add_report_command(app)
+add_train_command(app)
 app.add_typer(config_app, name="config")
 app.add_typer(models_app, name="models")
 

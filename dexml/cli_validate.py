@@ -42,7 +42,7 @@ def _checked(symbols: str, home: Path | None) -> tuple[Settings, tuple[str, ...]
     from dexml.preflight import check_symbols, refuse_unsupported
 
     settings = extended_settings_of(home)
-    refuse_unsupported(settings, ("models.profile", "policy.horizon"))
+    refuse_unsupported(settings, ("policy.horizon",))
     require_place("home", settings.home.absolute())
     return settings, check_symbols(symbols_of(symbols, settings))
 

@@ -54,7 +54,6 @@ def refuse_unsupported(settings: Settings, names: tuple[str, ...] = ()) -> None:
     rules = (
         ("data.timeframe", settings.data.timeframe, ("1h",)),
         ("data.exchanges", settings.data.exchanges, tuple(VENUES)),
-        ("models.profile", settings.models.profile, ("fast",)),
         ("policy.horizon", settings.policy.horizon, (1,)),
         ("serve.host", settings.serve.host, ("127.0.0.1",)),
         ("storage_uri", settings.storage_uri, (None,)),

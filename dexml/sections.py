@@ -60,11 +60,11 @@ class UniverseSettings(_Section):
 class ModelSettings(_Section):
     """How models are fitted."""
 
-    profile: Literal["fast", "standard", "best"] = Field(
+    profile: Literal["light", "fast", "standard", "best"] = Field(
         default="fast", description="How much work a fit may be."
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of everything random.")
-    ensemble: Literal["auto", "stacking", "weighted_vote", "bagging"] = Field(
+    ensemble: Literal["auto", "stacking", "weighted_vote", "bagging", "meta"] = Field(
         default="auto", description="How members are combined; auto: as unseen blocks say."
     )
     sequence: SequenceConfig = Field(
@@ -74,7 +74,7 @@ class ModelSettings(_Section):
     def recipe(self) -> Recipe:
         """Return what fits take."""
         method = None if self.ensemble == "auto" else self.ensemble
-        return Recipe(sequence=self.sequence, ensemble=method)
+        return Recipe(profile=self.profile, sequence=self.sequence, ensemble=method)
 
 
 class ServeSettings(_Section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,15 @@ from numpy.typing import NDArray
 from dexml.domain import Bars
 from dexml.errors import ConfigError
 
-__all__ = ["TARGETS", "VOLATILITY_WINDOW", "Label", "TargetSpec", "labels", "target"]
+__all__ = [
+    "TARGETS",
+    "VOLATILITY_WINDOW",
+    "Label",
+    "TargetSpec",
+    "labels",
+    "target",
+    "uniqueness",
+]
 
 Floats = NDArray[np.float64]
 Label = Callable[[Bars, int], Floats]
@@ -177,3 +186,62 @@ def _in_step(bars: Bars, horizon: int) -> NDArray[np.bool_]:
     ahead = bars.closed_at[horizon:] - bars.closed_at[:-horizon]
     in_step[:-horizon] = ahead == np.timedelta64(horizon * bars.timeframe.step)
     return in_step
+
+
+def uniqueness(index: pd.Index[Any], horizon: int) -> Floats:
+    """Return how much of its label each row has to itself.
+
+    Parameters
+    ----------
+    index : Index (closed_at, instrument)
+        Of rows whose label is known, each once.
+    horizon : int
+        Bars that a label looks ahead.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_rows,)
+        In (0, 1]; 1 for labels that overlap with none.
+
+    Notes
+    -----
+    The label at t speaks of the bars t + 1 to t + horizon. A bar that c labels of an instrument
+    speak of is worth 1 / c to each, and the weight of a row is the mean over its bars.
+
+    References
+    ----------
+    Lopez de Prado (2018), Advances in Financial Machine Learning, section 4.4.
+
+    Examples
+    --------
+    >>> hours = pd.date_range("2024-01-01", periods=3, freq="h")
+    >>> index = pd.MultiIndex.from_product(
+    ...     [hours, ["BTC/USDT"]], names=["closed_at", "instrument"]
+    ... )
+    >>> uniqueness(index, 2)
+    array([0.75, 0.5 , 0.75])
+    """
+    at = pd.DatetimeIndex(index.get_level_values("closed_at"))
+    names, _ = pd.factorize(index.get_level_values("instrument"))
+    bars = (at.asi8 - at.asi8.min()) // _step(at.asi8)
+    out = np.ones(len(index))
+    for name in range(names.max() + 1):
+        rows = np.flatnonzero(names == name)
+        out[rows] = _mean_share(bars[rows], horizon)
+    return out
+
+
+def _step(stamps: NDArray[np.int64]) -> int:
+    steps = np.diff(np.unique(stamps))
+    return int(steps.min()) if len(steps) else 1
+
+
+def _mean_share(bars: NDArray[np.int64], horizon: int) -> Floats:
+    begun = np.bincount(bars, minlength=int(bars.max()) + horizon)
+    # a bar is spoken of by the labels that began within the horizon before it
+    before = np.concatenate([[0], np.cumsum(begun)])
+    bar = np.arange(len(begun))
+    speaking = before[bar + 1] - before[np.maximum(bar + 1 - horizon, 0)]
+    shares = 1.0 / np.maximum(speaking, 1)
+    total: Floats = np.sum([shares[bars + ahead] for ahead in range(horizon)], axis=0)
+    return total / horizon

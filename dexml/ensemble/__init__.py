@@ -4,6 +4,7 @@ from dexml.ensemble.bagging import Bag
 from dexml.ensemble.calibration import Calibrator, Isotonic, Platt, fit_calibrator
 from dexml.ensemble.choosing import COMBINERS, Chosen, Combiner, Ensemble, choose
 from dexml.ensemble.logistic import SMALLEST, expit, logit
+from dexml.ensemble.meta import Meta
 from dexml.ensemble.stacking import Stacker
 from dexml.ensemble.voting import Vote, weighted_vote
 
@@ -16,6 +17,7 @@ __all__ = [
     "Combiner",
     "Ensemble",
     "Isotonic",
+    "Meta",
     "Platt",
     "Stacker",
     "Vote",

@@ -12,6 +12,7 @@ import pandas as pd
 from dexml.ensemble.bagging import Bag
 from dexml.ensemble.calibration import CALIBRATORS, Calibrator, fit_calibrator
 from dexml.ensemble.logistic import SMALLEST, Floats, logit
+from dexml.ensemble.meta import Meta
 from dexml.ensemble.stacking import Stacker
 from dexml.ensemble.voting import Vote
 from dexml.errors import ConfigError
@@ -43,10 +44,11 @@ class Combiner(Protocol):
 
 
 Fit = Callable[[pd.DataFrame, Floats], Combiner]
-COMBINERS: Mapping[str, type[Stacker] | type[Vote] | type[Bag]] = {
+COMBINERS: Mapping[str, type[Stacker] | type[Vote] | type[Bag] | type[Meta]] = {
     "stacking": Stacker,
     "weighted_vote": Vote,
     "bagging": Bag,
+    "meta": Meta,
 }
 
 
@@ -70,8 +72,19 @@ class Ensemble:
     def members(self) -> tuple[str, ...]:
         return self.combiner.members
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the context features that it looks at beside the members."""
+        return self.combiner.columns if isinstance(self.combiner, Meta) else ()
+
     def predict(self, members: pd.DataFrame) -> Floats:
-        """Return probabilities, shape (n,); NaN only where no member that counts spoke."""
+        """Return probabilities, shape (n,); NaN only where no member that counts spoke.
+
+        Parameters
+        ----------
+        members : DataFrame
+            A column for each member, and for each of `columns`; one that is absent is missing.
+        """
         said = self.combiner.predict(members)
         if self.calibrator is None:
             return said
@@ -136,6 +149,7 @@ def choose(
     splits: Sequence[Split],
     method: str | None = None,
     prior: float = 0.0,
+    context: pd.DataFrame | None = None,
 ) -> Chosen:
     """Learn the ensemble from out-of-fold forecasts of its members.
 
@@ -152,44 +166,51 @@ def choose(
         standard error of its lead, day by day.
     prior : float
         As for `Stacker.fit`.
+    context : DataFrame, shape (n, n_features), optional
+        What the meta-model may look at, on the index of `oof`; without it there is none.
 
     Raises
     ------
     ConfigError
-        If there is no such method.
+        If there is no such method, or no context for it.
     ModelError
         If there is no row, only one class, or a member never spoke.
     """
-    fits = _fits(prior)
+    features = [] if context is None else [str(name) for name in context]
+    fits = _fits(prior, [str(name) for name in oof], features)
     if method is not None and method not in fits:
         known = ", ".join(fits)
         raise ConfigError("ensemble method", f"must be one of {known}", method, "Pick one.")
     tried = fits if method is None else {method: fits[method]}
-    said = {name: _cross_fitted(fit, oof, y, splits) for name, fit in tried.items()}
+    rows = oof if context is None else pd.concat([oof, context], axis=1)
+    said = {name: _cross_fitted(fit, rows, y, splits) for name, fit in tried.items()}
     kind = method or _best(oof, {name: _losses(p, y) for name, p in said.items()})
     calibrated = _calibrated(said[kind], y, splits)
     worth = _losses(calibrated, y).mean() < _losses(said[kind], y).mean()
     ensemble = Ensemble(
-        combiner=fits[kind](oof, y),
+        combiner=fits[kind](rows, y),
         calibrator=_calibrator(said[kind], y) if worth else None,
         losses={name: float(_losses(p, y).mean()) for name, p in said.items()},
     )
     return Chosen(ensemble=ensemble, forecasts=calibrated if worth else said[kind])
 
 
-def _fits(prior: float) -> dict[str, Fit]:
-    return {
-        INCUMBENT: lambda oof, y: Stacker.fit(oof, y, prior=prior),
-        Vote.kind: Vote.fit,
-        Bag.kind: lambda oof, y: Bag.fit(oof, y, prior=prior),
+def _fits(prior: float, members: list[str], context: list[str]) -> dict[str, Fit]:
+    fits: dict[str, Fit] = {
+        INCUMBENT: lambda rows, y: Stacker.fit(rows[members], y, prior=prior),
+        Vote.kind: lambda rows, y: Vote.fit(rows[members], y),
+        Bag.kind: lambda rows, y: Bag.fit(rows[members], y, prior=prior),
     }
+    if context:
+        fits[Meta.kind] = lambda rows, y: Meta.fit(rows[members], y, rows[context], prior=prior)
+    return fits
 
 
-def _cross_fitted(fit: Fit, oof: pd.DataFrame, y: Floats, splits: Sequence[Split]) -> Floats:
-    said = np.full(len(oof), np.nan)
+def _cross_fitted(fit: Fit, rows: pd.DataFrame, y: Floats, splits: Sequence[Split]) -> Floats:
+    said = np.full(len(rows), np.nan)
     for split in splits:
-        combiner = fit(oof.iloc[split.train], y[split.train])
-        said[split.test] = combiner.predict(oof.iloc[split.test])
+        combiner = fit(rows.iloc[split.train], y[split.train])
+        said[split.test] = combiner.predict(rows.iloc[split.test])
     return said
 
 

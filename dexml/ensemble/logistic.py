@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +78,7 @@ def fit_logistic(
     terms: list[Floats],
     y: Floats,
     penalty: float,
-    prior: float,
+    prior: float | Sequence[float],
     counts: Floats | None = None,
 ) -> Floats:
     """Return the intercept and the weight of each term, by Newton's method.
@@ -89,6 +90,8 @@ def fit_logistic(
         0 or 1, both present.
     penalty : float
         Half of it times the squared distance of each weight from `prior` is added to the loss.
+    prior : float or sequence of float
+        One for all weights, or one for each.
     counts : ndarray, shape (n,), optional
         How often each row counts; once unless given.
     """
@@ -99,7 +102,7 @@ def fit_logistic(
         y=y,
         counts=weights,
         ridge=np.array([0.0, *[penalty] * len(terms)]),
-        prior=np.array([float(logit([rate])[0]), *[prior] * len(terms)]),
+        prior=np.concatenate([logit([rate]), np.broadcast_to(prior, len(terms))]),
     )
     solution = problem.prior
     loss = problem.loss(solution)

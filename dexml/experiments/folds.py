@@ -17,7 +17,7 @@ from dexml.models.loading import load_forecaster
 from dexml.models.profiles import FitSpec
 from dexml.models.recipe import Recipe
 from dexml.models.rules import HourOfWeekVolume, Reversal, Rule, VolatilityClosedForm
-from dexml.models.suite import ENSEMBLE, fit_ensemble, member_oof
+from dexml.models.suite import ENSEMBLE, fit_ensemble, member_oof, with_context
 
 __all__ = ["FORECAST_COLUMNS", "FoldSpec", "forecast_fold", "with_outcomes"]
 
@@ -88,8 +88,9 @@ def forecast_fold(
     if voters:
         direction = labels[str(Target.DIRECTION)].reindex(train.index)
         oof = member_oof({name: folder / name for name in voters})
-        ensemble, _ = fit_ensemble(oof, direction, specs[voters[0]], VOTERS, spec.recipe.ensemble)
-        said[ENSEMBLE] = ensemble.predict(said[voters])
+        method = spec.recipe.ensemble
+        ensemble, _ = fit_ensemble(oof, direction, specs[voters[0]], VOTERS, method, train)
+        said[ENSEMBLE] = ensemble.predict(with_context(said[voters], test))
     return with_outcomes(said, train, test, labels)
 
 
@@ -120,7 +121,7 @@ def _fitted(
     label = labels[fit.target].reindex(train.index)
     rows = write_rows(train[list(fit.columns)], label, folder / f"{name}.parquet")
     try:
-        run_fit(FitRequest(rows=str(rows), spec=fit), folder / name, limits_of(fit))
+        run_fit(FitRequest(rows=str(rows), spec=fit), folder / name, limits_of(fit, len(train)))
     finally:
         rows.unlink()
     return load_forecaster(folder / name)

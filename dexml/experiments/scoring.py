@@ -12,7 +12,14 @@ from dexml.domain import Floats, Target
 from dexml.validation.metrics import accuracy, clustered_standard_error, log_loss
 from dexml.validation.significance import forecast_skill
 
-__all__ = ["edge_reached", "ensemble_scores", "forecast_verdict", "target_scores"]
+__all__ = [
+    "edge_reached",
+    "ensemble_scores",
+    "forecast_verdict",
+    "gap_reached",
+    "rule_for",
+    "target_scores",
+]
 
 SKILL_T = 3.0  # one-sided error about 0.1%: the table judges several targets at once
 
@@ -127,6 +134,39 @@ def edge_reached(p: Floats, truth: Floats) -> float | None:
     way = best - constant
     reached = np.where(p > 0.5, truth, 1 - truth).mean()
     return float((reached - constant) / way) if way > 1e-9 else None
+
+
+def gap_reached(p: Floats, truth: Floats) -> float | None:
+    """Return how much of the log-loss between the best constant and the truth is gained.
+
+    Parameters
+    ----------
+    p, truth : array of shape (n_rows,)
+        As for `edge_reached`.
+
+    Returns
+    -------
+    float or None
+        1 for the true probabilities, 0 for the best constant, below 0 for what is worse than that;
+        None where the constant is as good as the truth.
+
+    Notes
+    -----
+    (H(constant) - H(p)) / (H(constant) - H(truth)), H being the cross-entropy under `truth`.
+
+    Examples
+    --------
+    >>> truth = np.array([0.9, 0.1])
+    >>> gap_reached(truth, truth), gap_reached(np.array([0.5, 0.5]), truth)
+    (1.0, 0.0)
+    """
+    constant = _cross_entropy(np.full_like(truth, truth.mean()), truth)
+    way = constant - _cross_entropy(truth, truth)
+    return float((constant - _cross_entropy(p, truth)) / way) if way > 1e-9 else None
+
+
+def _cross_entropy(p: Floats, truth: Floats) -> float:
+    return float(-(truth * np.log(p) + (1 - truth) * np.log1p(-p)).mean())
 
 
 def forecast_verdict(scores: Mapping[str, Any], strategy: Mapping[str, Any]) -> tuple[bool, str]:

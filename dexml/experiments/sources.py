@@ -18,6 +18,7 @@ __all__ = [
     "bar_sets",
     "load_history",
     "newest",
+    "newest_closes",
     "plant_market",
     "recorded_bars",
     "recorded_market",
@@ -95,7 +96,13 @@ def recorded_market(
     if len(closes) < n_closes:
         fix = f"Give --history {len(closes)} or fewer, or longer files."
         raise UsageError("recorded bars", f"must have {n_closes} closes", len(closes), fix)
-    first = closes[-n_closes]
+    return newest_closes(bars, n_closes)
+
+
+def newest_closes(bars: Mapping[str, Bars], n_closes: int) -> dict[str, Bars]:
+    """Return what instruments had at the newest closes at which any of them had a bar."""
+    closes = np.unique(np.concatenate([series.closed_at for series in bars.values()]))
+    first = closes[-min(n_closes, len(closes))]
     cut = {
         name: series.take(slice(int(np.searchsorted(series.closed_at, first)), None))
         for name, series in bars.items()

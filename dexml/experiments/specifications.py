@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from dexml.domain import Target
 from dexml.features.panel import view
+from dexml.models.profiles import PROFILES
 from dexml.models.recipe import Recipe
 from dexml.models.tabular import FitSpec
+from dexml.targets import TARGETS
 
 __all__ = ["DIRECTIONAL", "JOINT", "SEQUENCE", "VOTERS", "specifications"]
 
@@ -17,12 +19,13 @@ SEQUENCE = "cnn_lstm"
 DIRECTIONAL = ("direction", "sentiment", "macro")
 VOTERS = (*DIRECTIONAL, JOINT, SEQUENCE)
 """Members that speak of the direction, and so may take part in the ensemble."""
+EMBARGO_BARS = 24
 
 
 def specifications(
     columns: tuple[str, ...],
     seed: int,
-    targets: Iterable[Target] = tuple(Target),
+    targets: Iterable[str] = tuple(Target),
     recipe: Recipe | None = None,
 ) -> dict[str, FitSpec]:
     """Return what is to be fitted from the columns of a panel; a target without inputs is absent.
@@ -30,15 +33,30 @@ def specifications(
     Each target has a view of its own. Where there are news or macro columns, the ensemble also has
     a joint member that sees the direction through all views at once, for what only shows together.
     A recipe with `sequence` enabled adds the CNN-LSTM, which sees the view of the direction.
+
+    Parameters
+    ----------
+    targets : iterable of str
+        Names in `dexml.targets.TARGETS`; by default the five that every suite has.
     """
-    views = {str(target): view(target, columns) for target in targets}
+    recipe = recipe or Recipe()
+    views = {str(name): view(TARGETS[name].view, columns) for name in targets}
     wanted = {name: seen for name, seen in views.items() if seen}
-    specs = {name: FitSpec(target=name, columns=seen, seed=seed) for name, seen in wanted.items()}
+    plain = FitSpec(
+        target="",
+        columns=(),
+        seed=seed,
+        profile=recipe.profile,
+        n_folds=PROFILES[recipe.profile].n_folds,
+        horizon=recipe.horizon,
+        embargo_bars=max(EMBARGO_BARS, recipe.horizon),
+    )
+    specs = {name: replace(plain, target=name, columns=seen) for name, seen in wanted.items()}
     told = {column for name in DIRECTIONAL for column in wanted.get(name, ())}
     joint = tuple(column for column in columns if column in told)
     if joint and joint not in wanted.values():
-        specs[JOINT] = FitSpec(target=str(Target.DIRECTION), columns=joint, seed=seed)
+        specs[JOINT] = replace(plain, target=str(Target.DIRECTION), columns=joint)
     direction = specs.get(str(Target.DIRECTION))
-    if recipe is not None and recipe.sequence.enabled and direction is not None:
+    if recipe.sequence.enabled and direction is not None:
         specs[SEQUENCE] = replace(direction, sequence=recipe.sequence)
     return specs

@@ -21,14 +21,19 @@ __all__ = ["fit_learners"]
 
 Floats = NDArray[np.float64]
 
-_LABEL = "label"
+_LABEL, _WEIGHT = "label", "row_weight"
 _CHECKED_ROWS = 512
 _FORMATS = {"FixedGBM": ("lightgbm", "txt"), "FixedCAT": ("catboost", "cbm")}
 _SEED_KEYS = {"FixedGBM": "seed", "FixedCAT": "random_seed"}
 
 
 def fit_learners(
-    design: pd.DataFrame, y: Floats, splits: Sequence[Split], spec: FitSpec, folder: Path
+    design: pd.DataFrame,
+    y: Floats,
+    splits: Sequence[Split],
+    spec: FitSpec,
+    folder: Path,
+    weights: Floats | None = None,
 ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
     """Fit the learners of a profile and write one booster file for each into `folder`.
 
@@ -39,7 +44,9 @@ def fit_learners(
     y : ndarray, shape (n,)
         0.0 or 1.0.
     splits : sequence of Split
-        Folds of the bagging; every row is judged once.
+        Folds of the bagging; every row is judged once in each set, and one set follows the other.
+    weights : ndarray, shape (n,), optional
+        How much each row counts; once unless given.
 
     Returns
     -------
@@ -55,7 +62,7 @@ def fit_learners(
     """
     asked = learners(spec)
     path = folder / ".autogluon"
-    predictor = _fit(design, y, splits, spec, path)
+    predictor = _fit(design, y, splits, spec, path, weights)
     _refuse_skipped(predictor, asked)
     oof = pd.DataFrame(
         {one.name: _second(predictor.predict_proba_oof(f"{one.name}_BAG_L1")) for one in asked},
@@ -70,22 +77,34 @@ def fit_learners(
 
 
 def _fit(
-    design: pd.DataFrame, y: Floats, splits: Sequence[Split], spec: FitSpec, path: Path
+    design: pd.DataFrame,
+    y: Floats,
+    splits: Sequence[Split],
+    spec: FitSpec,
+    path: Path,
+    weights: Floats | None,
 ) -> Any:
     from autogluon.tabular import TabularPredictor
 
     positions = [(s.train.astype(np.int32), s.test.astype(np.int32)) for s in splits]
     rows = design.reset_index(drop=True).assign(**{_LABEL: y.astype(np.int64)})
+    if weights is not None:
+        rows[_WEIGHT] = weights
     predictor = TabularPredictor(
-        _LABEL, problem_type="binary", eval_metric="log_loss", path=str(path), verbosity=0
+        _LABEL,
+        problem_type="binary",
+        eval_metric="log_loss",
+        path=str(path),
+        verbosity=0,
+        sample_weight=None if weights is None else _WEIGHT,
     )
     # No time limit: a clock would decide the result. Who runs the fit kills it instead.
     return predictor.fit(
         rows,
         hyperparameters=_hyperparameters(spec),
         feature_generator=None,
-        num_bag_folds=len(splits),
-        num_bag_sets=1,
+        num_bag_folds=spec.n_folds,
+        num_bag_sets=len(splits) // spec.n_folds,
         num_stack_levels=0,
         dynamic_stacking=False,
         fit_weighted_ensemble=False,

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,7 +24,7 @@ import pandas as pd
 
 from dexml.errors import DexmlError, ModelError
 from dexml.extensions import import_inherited
-from dexml.models.profiles import FitSpec
+from dexml.models.profiles import FitSpec, estimated_seconds
 from dexml.models.sequence.config import budget
 from dexml.models.tabular import FitReport, fit_tabular, peak_rss_mb
 
@@ -31,6 +32,8 @@ __all__ = ["FitLimits", "FitRequest", "limits_of", "run_fit", "write_rows"]
 
 _LABEL = "label"
 _POLL_S = 0.05
+_LEAST_S, _PATIENCE = 600.0, 6.0  # a core may be shared by six
+_LEAST_MB, _MB_PER_CELL = 4_096.0, 1e-4  # a cell is copied about ten times on its way
 _SLOWEST = 25.0  # windows a second of a CNN-LSTM on a core that many share
 _FOREVER_S = 14 * 86_400.0  # the full schedule is ended by its early stop
 _REFUSED = 3  # exit status of a child that wrote its reason
@@ -81,12 +84,17 @@ class FitLimits:
         MiB of resident memory.
     """
 
-    wall_s: float = 600.0
-    memory_mb: float = 4_096.0
+    wall_s: float = _LEAST_S
+    memory_mb: float = _LEAST_MB
 
 
-def limits_of(spec: FitSpec) -> FitLimits:
-    """Return limits that suit a fit: ten minutes, or what a CNN-LSTM takes on a slow core.
+def limits_of(spec: FitSpec, n_rows: int = 0) -> FitLimits:
+    """Return limits that suit a fit: many times what it takes, at least ten minutes.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows that are learnt from; a CNN-LSTM sees a number of windows whatever they are.
 
     Examples
     --------
@@ -96,7 +104,10 @@ def limits_of(spec: FitSpec) -> FitLimits:
     10000.0
     """
     if spec.sequence is None:
-        return FitLimits()
+        return FitLimits(
+            wall_s=max(_LEAST_S, _PATIENCE * estimated_seconds(spec, n_rows)),
+            memory_mb=_LEAST_MB + n_rows * len(spec.columns) * _MB_PER_CELL,
+        )
     most = budget(spec.sequence, spec.profile)
     return FitLimits(wall_s=_FOREVER_S if most is None else 2_000.0 + most / _SLOWEST)
 
@@ -107,7 +118,12 @@ def write_rows(frame: pd.DataFrame, label: pd.Series, path: Path) -> Path:
     return path
 
 
-def run_fit(request: FitRequest, folder: Path, limits: FitLimits | None = None) -> FitReport:
+def run_fit(
+    request: FitRequest,
+    folder: Path,
+    limits: FitLimits | None = None,
+    stop: threading.Event | None = None,
+) -> FitReport:
     """Fit in a child process and return once the model is in `folder`, or has failed.
 
     Parameters
@@ -118,6 +134,8 @@ def run_fit(request: FitRequest, folder: Path, limits: FitLimits | None = None) 
         Appears whole or not at all; must not exist.
     limits : FitLimits, optional
         By default ten minutes and 4 GiB.
+    stop : Event, optional
+        Set by another thread, it ends the fit as a limit does.
 
     Raises
     ------
@@ -137,14 +155,16 @@ def run_fit(request: FitRequest, folder: Path, limits: FitLimits | None = None) 
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     try:
-        seconds, peak = _run_child(request, work, limits)
+        seconds, peak = _run_child(request, work, limits, stop or threading.Event())
         os.replace(work / "model", folder)
         return FitReport.read(folder, seconds, peak)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _run_child(request: FitRequest, work: Path, limits: FitLimits) -> tuple[float, float]:
+def _run_child(
+    request: FitRequest, work: Path, limits: FitLimits, stop: threading.Event
+) -> tuple[float, float]:
     started, peak = time.monotonic(), 0.0
     (work / "request.json").write_text(json.dumps(request.to_dict()))
     with (work / "log.txt").open("wb") as log:
@@ -160,7 +180,9 @@ def _run_child(request: FitRequest, work: Path, limits: FitLimits) -> tuple[floa
         while child.poll() is None:
             peak = max(peak, peak_rss_mb(child.pid))
             _refuse_over_limit(request, time.monotonic() - started, child.pid, limits)
-            time.sleep(_POLL_S)
+            if stop.wait(_POLL_S):
+                subject = f"fit of {request.spec.target}"
+                raise ModelError(subject, "must be let to its end", "stopped", "Fit again.")
     finally:
         _kill_group(child)
     if child.returncode != 0:

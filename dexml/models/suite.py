@@ -26,11 +26,21 @@ from dexml.models.tabular import FitSpec, read_oof
 from dexml.models.verification import MANIFEST, SEAL
 from dexml.validation.splits import bar_step, block_splits
 
-__all__ = ["ENSEMBLE", "Suite", "fit_ensemble", "member_oof", "signal_of"]
+__all__ = [
+    "CONTEXT",
+    "ENSEMBLE",
+    "Suite",
+    "fit_ensemble",
+    "member_oof",
+    "signal_of",
+    "with_context",
+]
 
 Floats = NDArray[np.float64]
 
 ENSEMBLE = "ensemble"
+CONTEXT = ("volatility_regime", "volatility_ratio_6_24", "return_24", "return_dispersion_1")
+"""Panel columns that say in what kind of market a forecast was made."""
 FILE = "suite.json"
 _LOGIT_MEMBERS = ("direction", "sentiment", "macro")
 
@@ -73,7 +83,7 @@ class Suite:
         members = sorted(self.members.items())
         said = {name: _forecast(member, panel, past) for name, member in members}
         frame = pd.DataFrame(said, index=panel.index)
-        return frame.assign(**{ENSEMBLE: self.ensemble.predict(frame)})
+        return frame.assign(**{ENSEMBLE: self.ensemble.predict(with_context(frame, panel))})
 
     @property
     def lookback(self) -> int:
@@ -87,9 +97,9 @@ class Suite:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Return the panel columns that the members are fed, sorted."""
+        """Return the panel columns that the members and the ensemble are fed, sorted."""
         fed = (member.columns for member in self.members.values() if member is not None)
-        return tuple(sorted(set().union(*fed)))
+        return tuple(sorted(set(self.ensemble.columns).union(*fed)))
 
     def publish(self, registry: Registry, manifest: Mapping[str, Any] | None = None) -> str:
         """Add the suite to a registry, unsigned, and return the digest of the version."""
@@ -165,6 +175,7 @@ def fit_ensemble(
     spec: FitSpec,
     members: tuple[str, ...] = _LOGIT_MEMBERS,
     method: str | None = None,
+    panel: pd.DataFrame | None = None,
 ) -> tuple[Ensemble, pd.Series]:
     """Learn the ensemble from out-of-fold forecasts, and judge it by blocks it did not see.
 
@@ -180,6 +191,8 @@ def fit_ensemble(
         Which may take part; those without a column do not.
     method : str, optional
         As for `choose`.
+    panel : DataFrame, optional
+        Holds the rows of `oof`; its columns of `CONTEXT` are what a meta-model looks at.
 
     Returns
     -------
@@ -194,8 +207,29 @@ def fit_ensemble(
     closed_at = rows.index.get_level_values("closed_at")
     splits = block_splits(closed_at, spec.n_folds, bar_step(closed_at) * spec.embargo_bars)
     equal = 1 / rows.shape[1]  # the members are calibrated: few rows leave their mean
-    chosen = choose(rows, labels, splits, method, prior=equal)
+    context = None if panel is None else with_context(rows, panel, CONTEXT)[_present(panel)]
+    chosen = choose(rows, labels, splits, method, prior=equal, context=context)
     return chosen.ensemble, pd.Series(chosen.forecasts, rows.index, name=ENSEMBLE)
+
+
+def with_context(
+    members: pd.DataFrame, panel: pd.DataFrame, columns: tuple[str, ...] = CONTEXT
+) -> pd.DataFrame:
+    """Put the context features that a panel has beside what members said of its rows.
+
+    Examples
+    --------
+    >>> said = pd.DataFrame({"direction": [0.6]}, index=["row"])
+    >>> panel = pd.DataFrame({"return_1": [0.0], "volatility_regime": [0.3]}, index=["row"])
+    >>> list(with_context(said, panel))
+    ['direction', 'volatility_regime']
+    """
+    seen = panel[[name for name in columns if name in panel]]
+    return pd.concat([members, seen.reindex(members.index)], axis=1)
+
+
+def _present(panel: pd.DataFrame) -> list[str]:
+    return [name for name in CONTEXT if name in panel]
 
 
 def _forecast(member: Forecaster | None, panel: pd.DataFrame, past: pd.DataFrame | None) -> Floats:

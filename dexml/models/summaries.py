@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from dexml.models.requirements import library_versions
+from dexml.models.copying import file_digest
+from dexml.models.fits import FitRequest
+from dexml.models.requirements import LIBRARIES, library_versions
 from dexml.models.sealing import canonical
+from dexml.models.tabular import FitReport
 from dexml.validation.metrics import accuracy, log_loss
 
-__all__ = ["judged", "suite_manifest"]
+__all__ = ["judged", "member_manifest", "suite_manifest"]
 
 Scores = Mapping[str, float]
 
@@ -29,6 +34,24 @@ def judged(y: pd.Series, forecasts: pd.Series, base_rate: pd.Series) -> Scores:
         "accuracy": accuracy(y, forecasts),
         "log_loss": log_loss(y, forecasts),
         "base_rate_log_loss": log_loss(y, base_rate),
+    }
+
+
+def member_manifest(request: FitRequest, report: FitReport) -> dict[str, Any]:
+    """Return what makes a model version what it is: data, configuration, seed, scores."""
+    closed_at = report.oof.index.get_level_values("closed_at")
+    return {
+        "target": report.target,
+        "spec": asdict(request.spec),
+        "data": {
+            "sha256": file_digest(Path(request.rows)),
+            "n_rows": len(report.oof),
+            "from": closed_at.min().isoformat(),
+            "to": closed_at.max().isoformat(),
+        },
+        "models": report.models,
+        "scores": report.scores,
+        "libraries": library_versions((*LIBRARIES, *(["torch"] if request.spec.sequence else []))),
     }
 
 

@@ -7,6 +7,8 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
+from math import gcd
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,9 @@ from numpy.typing import NDArray
 from dexml.ensemble import Stacker
 from dexml.errors import ModelError
 from dexml.models.flat import FILE, FORMAT, TabularForecaster, design_matrix
-from dexml.models.profiles import FitSpec, rules_of
+from dexml.models.profiles import PROFILES, FitSpec, rules_of
 from dexml.models.rules import BaseRate, Rule
+from dexml.targets import uniqueness
 from dexml.validation.metrics import accuracy, brier_score, calibration_error, log_loss
 from dexml.validation.significance import forecast_skill
 from dexml.validation.splits import Split, bar_step, block_splits
@@ -37,6 +40,7 @@ Floats = NDArray[np.float64]
 Scores = Mapping[str, Mapping[str, float]]
 
 OOF_FILE = "oof.parquet"
+_HOURS_OF_WEEK = 168
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -116,16 +120,22 @@ def fit_tabular(frame: pd.DataFrame, label: pd.Series, spec: FitSpec, folder: Pa
     Notes
     -----
     Learners are bagged over contiguous blocks of time with an embargo, judged out of fold, and
-    refitted on all rows. The blend that gives the out-of-fold forecasts of a block is learnt on
-    the other blocks; the blend that is kept is learnt on all. Blocks in the middle are judged by
-    learners that saw the future: evidence for weighing models, not a backtest.
+    refitted on all rows. A profile with two sets of folds cuts the second elsewhere; what is said
+    of a row out of fold is the mean over the sets. Rows whose labels overlap count as often as they
+    are unique (`dexml.targets.uniqueness`). The blend that gives the out-of-fold forecasts of a
+    block is learnt on the other blocks; the blend that is kept is learnt on all. Blocks in the
+    middle are judged by learners that saw the future: evidence for weighing models, not a backtest.
     """
     started = time.perf_counter()
     rows, y = _known_rows(frame, label)
-    splits = _splits(rows, spec)
+    step = bar_step(rows.index.get_level_values("closed_at"))
+    counts = None if spec.horizon == 1 else uniqueness(rows.index, spec.horizon)
+    kept = _thinned(rows, PROFILES[spec.profile].most_rows)
+    rows, y, counts = rows[kept], y[kept], None if counts is None else counts[kept]
+    sets = _sets(rows, spec, step)
     folder.mkdir(parents=True)
     try:
-        _fit_into(folder, rows, y, splits, spec)
+        _fit_into(folder, rows, y, sets, spec, counts)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -133,7 +143,11 @@ def fit_tabular(frame: pd.DataFrame, label: pd.Series, spec: FitSpec, folder: Pa
 
 
 def cross_fit(
-    members: pd.DataFrame, y: Floats, splits: Sequence[Split], prior: float = 0.0
+    members: pd.DataFrame,
+    y: Floats,
+    splits: Sequence[Split],
+    prior: float = 0.0,
+    counts: Floats | None = None,
 ) -> Floats:
     """Return stacked forecasts of each block by weights learnt on the other blocks.
 
@@ -145,12 +159,14 @@ def cross_fit(
         Labels.
     splits : sequence of Split
         Those that made the out-of-fold probabilities.
-    prior : float
+    prior, counts : float, ndarray
         See `Stacker.fit`.
     """
     out = np.full(len(members), np.nan)
+    often = np.ones_like(y) if counts is None else counts
     for split in splits:
-        stacker = Stacker.fit(members.iloc[split.train], y[split.train], prior=prior)
+        known = split.train
+        stacker = Stacker.fit(members.iloc[known], y[known], prior=prior, counts=often[known])
         out[split.test] = stacker.predict(members.iloc[split.test])
     return out
 
@@ -178,24 +194,43 @@ def _known_rows(frame: pd.DataFrame, label: pd.Series) -> tuple[pd.DataFrame, Fl
     return frame.loc[known], y
 
 
-def _splits(rows: pd.DataFrame, spec: FitSpec) -> list[Split]:
-    closed_at = rows.index.get_level_values("closed_at")
-    return block_splits(closed_at, spec.n_folds, bar_step(closed_at) * spec.embargo_bars)
+# Whole instants are left out: those of an hour are too much alike to miss every so many-th. A step
+# that shares no factor with the hours of a week goes through all of them: every sixth hour would
+# only ever learn from four hours of the day.
+def _thinned(rows: pd.DataFrame, most: int | None) -> NDArray[np.bool_]:
+    place, _ = pd.factorize(rows.index.get_level_values("closed_at"), sort=True)
+    least = -(-len(rows) // most) if most else 1
+    every = next(step for step in count(least) if gcd(step, _HOURS_OF_WEEK) == 1)
+    return np.asarray(place % every == 0)
+
+
+def _sets(rows: pd.DataFrame, spec: FitSpec, step: pd.Timedelta) -> list[list[Split]]:
+    closed_at, n_sets = rows.index.get_level_values("closed_at"), PROFILES[spec.profile].n_sets
+    return [
+        block_splits(closed_at, spec.n_folds, step * spec.embargo_bars, number / n_sets)
+        for number in range(n_sets)
+    ]
 
 
 def _fit_into(
-    folder: Path, rows: pd.DataFrame, y: Floats, splits: Sequence[Split], spec: FitSpec
+    folder: Path,
+    rows: pd.DataFrame,
+    y: Floats,
+    sets: Sequence[Sequence[Split]],
+    spec: FitSpec,
+    counts: Floats | None,
 ) -> None:
     from dexml.models.autogluon_fit import fit_learners
 
     instruments = sorted(set(rows.index.get_level_values("instrument")))
     design = design_matrix(rows, spec.columns, instruments)
-    members, oof = fit_learners(design, y, splits, spec, folder)
+    splits, every_split = sets[0], [split for one in sets for split in one]
+    members, oof = fit_learners(design, y, every_split, spec, folder, counts)
     rules = [rule.fit(rows, pd.Series(y, rows.index)) for rule in rules_of(spec)]
     for rule in rules:
         oof[rule.name] = rule_oof(rule, rows, y, splits)
-    blend = Stacker.fit(oof, y)
-    forecaster = cross_fit(oof, y, splits)
+    blend = Stacker.fit(oof, y, counts=counts)
+    forecaster = cross_fit(oof, y, splits, counts=counts)
     evidence = oof.assign(
         base_rate=rule_oof(BaseRate(), rows, y, splits), forecaster=forecaster, y=y
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -55,7 +54,9 @@ def bar_step(closed_at: Any) -> pd.Timedelta:
     return pd.Timedelta(int(steps[np.argmax(counts)]), unit="ns")
 
 
-def block_splits(closed_at: Any, n_folds: int = 5, embargo: pd.Timedelta = NONE) -> list[Split]:
+def block_splits(
+    closed_at: Any, n_folds: int = 5, embargo: pd.Timedelta = NONE, shift: float = 0.0
+) -> list[Split]:
     """Cut time into contiguous blocks; each is judged once, by all others beyond the embargo.
 
     Parameters
@@ -67,6 +68,9 @@ def block_splits(closed_at: Any, n_folds: int = 5, embargo: pd.Timedelta = NONE)
     embargo : Timedelta
         Rows nearer to a block than this are not learnt from; at least the label horizon plus what
         smooths the label.
+    shift : float
+        By how much of a block, in 0..1, all cuts lie later; beyond 0 the two ends of time are one
+        block, the last.
 
     Notes
     -----
@@ -96,13 +100,27 @@ def block_splits(closed_at: Any, n_folds: int = 5, embargo: pd.Timedelta = NONE)
         raise DataError(
             "n_folds", f"must be in 2..{len(instants)} (instants)", n_folds, "Give more rows."
         )
-    edges = [instants[round(fold * len(instants) / n_folds)] for fold in range(n_folds)]
-    edges.append(instants[-1] + 1)
+    n = len(instants)
+    cuts = [round((fold + shift) * n / n_folds) for fold in range(n_folds)]
+    edges = [*cuts[1:], n] if shift == 0.0 else [*cuts[1:], cuts[0] + n]
     splits = []
-    for first, last in pairwise(edges):
-        train = (at < first - embargo.value) | (at >= last + embargo.value)
-        splits.append(make_split(train, (at >= first) & (at < last)))
+    for first, end in zip(cuts, edges, strict=True):
+        inside, near = _piece(at, instants[first : min(end, n) + 1], min(end, n) - first, embargo)
+        if end > n:  # the block goes on where time began
+            head, before = _piece(at, instants[: end - n + 1], end - n, embargo)
+            inside, near = inside | head, near | before
+        splits.append(make_split(~near, inside))
     return splits
+
+
+# The instants of a piece and the first after it; rows of the piece, and rows within the embargo.
+def _piece(
+    at: NDArray[np.int64], instants: NDArray[np.int64], length: int, embargo: pd.Timedelta
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    first = instants[0]
+    end = instants[length] if length < len(instants) else instants[-1] + 1
+    inside = (at >= first) & (at < end)
+    return inside, (at >= first - embargo.value) & (at < end + embargo.value)
 
 
 def walk_forward(

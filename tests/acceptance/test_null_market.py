@@ -36,7 +36,11 @@ def test_the_ensemble_stays_at_chance(seed: int, tmp_path: Path) -> None:
         run_fit(FitRequest(rows=str(rows), spec=spec), tmp_path / name)
     folders = {name: tmp_path / name for name in DIRECTIONAL}
     ensemble, _ = fit_ensemble(
-        member_oof(folders), known["direction"], specs["direction"], DIRECTIONAL
+        member_oof(folders),
+        known["direction"],
+        specs["direction"],
+        DIRECTIONAL,
+        panel=split.train,
     )
     members = {name: TabularForecaster.load(folder) for name, folder in folders.items()}
     forecast = Suite(members=members, ensemble=ensemble).forecast(split.test)[ENSEMBLE]

@@ -72,7 +72,6 @@ def test_a_wrong_argument_is_one_sentence_and_code_2(
         ("[limits]\nweight = 15", "limits.weight in dexml.toml must be in (0, 1), was 15.0"),
         ('[policy]\nname = "mine"', "policy.name must be one of net_edge, was mine"),
         ('[data]\ntimeframe = "4h"', "data.timeframe must be 1h here, was 4h"),
-        ('[models]\nprofile = "best"', "models.profile must be fast here, was best"),
         (
             '[data]\nexchanges = ["okx"]',
             "data.exchanges must be binance, kraken, coinbaseexchange here, was ('okx',)",

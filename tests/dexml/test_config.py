@@ -49,7 +49,7 @@ def test_a_list_in_the_environment_is_json() -> None:
         ("[models]\nsede = 3", r"models\.sede in .*dexml\.toml must be one of .*mean models\.seed"),
         ("[model]\nseed = 3", r"model in .*dexml\.toml must be one of .*Did you mean models"),
         ("[serve]\nport = 70000", r"serve\.port in .*dexml\.toml must be less than .*was 70000"),
-        ('[models]\nprofile = "slow"', r"models\.profile in .* must be 'fast'.*was 'slow'"),
+        ('[models]\nprofile = "slow"', r"models\.profile in .* must be 'light', .*was 'slow'"),
         ('models = "x"', r"models in .*dexml\.toml"),
         ("models = ", r"must be TOML"),
     ],

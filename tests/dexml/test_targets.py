@@ -3,12 +3,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dexml.errors import ConfigError
-from dexml.targets import TARGETS, labels, target
+from dexml.targets import TARGETS, labels, target, uniqueness
 from tests.dexml.features.histories import walk
 
 
@@ -93,3 +94,23 @@ def test_a_user_target_is_labelled_beside_the_built_in_ones() -> None:
 def test_a_horizon_below_one_bar_is_refused() -> None:
     with pytest.raises(ConfigError, match="at least 1 bar"):
         labels({"BTC/USDT": walk(n=30)}, 0)
+
+
+@given(kept=st.lists(st.booleans(), min_size=2, max_size=30), horizon=st.integers(1, 6))
+@settings(max_examples=100)
+def test_uniqueness_is_the_mean_share_of_a_labels_bars_by_brute_force(
+    kept: list[bool], horizon: int
+) -> None:
+    hours = pd.date_range("2024-01-01", periods=len(kept), freq="h", tz="UTC")
+    rows = [(at, "A/USDT") for at, there in zip(hours, kept, strict=True) if there]
+    rows += [(at, "B/USDT") for at in hours]
+    index = pd.MultiIndex.from_tuples(rows, names=["closed_at", "instrument"])
+    spans = [
+        {(name, at + k * pd.Timedelta("1h")) for k in range(1, horizon + 1)} for at, name in rows
+    ]
+    expected = [
+        np.mean([1 / sum(bar in other for other in spans) for bar in span]) for span in spans
+    ]
+    np.testing.assert_allclose(uniqueness(index, horizon), expected, rtol=1e-12)
+    if horizon == 1:
+        assert (uniqueness(index, horizon) == 1).all()

@@ -208,7 +208,7 @@ def budget(config: SequenceConfig, profile: str) -> int | None:
     200000
     """
     most = config.trainer.max_samples
-    return SAMPLES_SEEN[profile] if most is None else most
+    return SAMPLES_SEEN.get(profile, SAMPLES_SEEN["fast"]) if most is None else most
 
 
 def _section(name: str, given: Mapping[str, Any]) -> Any:

@@ -131,5 +131,5 @@ def test_rows_that_cannot_be_learnt_from_are_refused_and_nothing_is_left(
 def test_a_fit_that_makes_no_sense_is_refused(spec: FitSpec) -> None:
     with pytest.raises(ConfigError, match="fit n_folds must be at least 3"):
         replace(spec, n_folds=1)
-    with pytest.raises(ConfigError, match="fit profile must be one of fast"):
+    with pytest.raises(ConfigError, match="fit profile must be one of light, fast"):
         replace(spec, profile="warp")

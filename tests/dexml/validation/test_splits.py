@@ -18,18 +18,31 @@ def panel_times(n_hours: int, n_instruments: int = 3) -> pd.DatetimeIndex:
     return pd.date_range("2024-01-01", periods=n_hours, freq="h", tz="UTC").repeat(n_instruments)
 
 
-@given(n_hours=st.integers(60, 120), folds=st.integers(2, 6), embargo=st.integers(0, 8))
-@settings(max_examples=25, deadline=None)
+@given(
+    n_hours=st.integers(60, 120),
+    folds=st.integers(2, 6),
+    embargo=st.integers(0, 8),
+    shift=st.sampled_from([0.0, 0.5, 0.3]),
+)
+@settings(max_examples=50, deadline=None)
 def test_every_row_is_judged_once_and_learnt_from_only_beyond_the_embargo(
-    n_hours: int, folds: int, embargo: int
+    n_hours: int, folds: int, embargo: int, shift: float
 ) -> None:
     at = panel_times(n_hours)
-    splits = block_splits(at, folds, embargo * HOUR)
+    splits = block_splits(at, folds, embargo * HOUR, shift)
     assert sorted(np.concatenate([s.test for s in splits]).tolist()) == list(range(len(at)))
     for split in splits:
         train, test = at[split.train], at[split.test]
         nearest = np.abs(train.to_numpy()[:, None] - test.unique().to_numpy()[None, :]).min()
         assert nearest > np.timedelta64(embargo, "h")
+
+
+def test_shifted_blocks_begin_elsewhere_and_the_last_is_both_ends_of_time() -> None:
+    at = panel_times(12, 1)
+    blocks = [split.test.tolist() for split in block_splits(at, 3, shift=0.5)]
+    assert blocks == [[2, 3, 4, 5], [6, 7, 8, 9], [0, 1, 10, 11]]
+    learnt = [split.train.tolist() for split in block_splits(at, 3, HOUR, shift=0.5)]
+    assert learnt == [[0, 7, 8, 9, 10, 11], [0, 1, 2, 3, 4, 11], [3, 4, 5, 6, 7, 8]]
 
 
 def test_instruments_of_one_instant_are_never_parted() -> None:
