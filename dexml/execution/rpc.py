@@ -24,6 +24,7 @@ __all__ = [
     "NodeAway",
     "NodeRefused",
     "Receipt",
+    "Reverted",
     "Sent",
     "block_of",
     "bytes_of",
@@ -39,6 +40,10 @@ class NodeAway(ExecutionError):
 
 class NodeRefused(ExecutionError):
     """The node answered with an error of its own; `was` has its words."""
+
+
+class Reverted(NodeRefused):
+    """The call was carried out and the contract said no."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +133,7 @@ class Node:
         NodeAway
             If no answer came in time, or one that is none.
         NodeRefused
-            If the node answered with an error.
+            If the node answered with an error; `Reverted` if it is the contract's.
         """
         try:
             answer = self._provider.make_request(RPCEndpoint(method), list(parameters))
@@ -137,9 +142,7 @@ class Node:
         if not isinstance(answer, Mapping):
             raise self._away(method, "an answer of another kind")
         if (refusal := answer.get("error")) is not None:
-            said = refusal.get("message", refusal) if isinstance(refusal, Mapping) else refusal
-            rule = f"must be carried out by node {self._shown}"
-            raise NodeRefused(method, rule, str(said)[:500], "See what it says.")
+            raise self._refused(method, refusal)
         if "result" not in answer:
             raise self._away(method, "an answer without a result")
         return answer["result"]
@@ -182,20 +185,29 @@ class Node:
         self.ask("eth_sendRawTransaction", "0x" + raw.hex())
 
     def call(self, to: str, data: bytes, block: str = "latest", sender: str | None = None) -> bytes:
-        """Return what a contract answers; `NodeRefused` has its reason if it reverts."""
+        """Return what a contract answers; `Reverted` has its reason."""
         message = {"to": to, "data": "0x" + data.hex()}
         if sender is not None:
             message["from"] = sender
         return bytes_of(self.ask("eth_call", message, block))
 
     def estimate_gas(self, sender: str, to: str, data: bytes) -> int:
-        """Return the gas that a call would take now; `NodeRefused` if it would revert."""
+        """Return the gas that a call would take after the last block; `Reverted` has its reason.
+
+        What waits to be mined is not counted in: it may be our own, of a life before this one.
+        """
         message = {"from": sender, "to": to, "data": "0x" + data.hex()}
-        return quantity(self.ask("eth_estimateGas", message))
+        return quantity(self.ask("eth_estimateGas", message, "latest"))
 
     def tip_wei(self) -> int:
         """Return the tip that the node suggests."""
         return quantity(self.ask("eth_maxPriorityFeePerGas"))
+
+    def _refused(self, method: str, refusal: object) -> NodeRefused:
+        said = refusal.get("message", refusal) if isinstance(refusal, Mapping) else refusal
+        rule = f"must be carried out by node {self._shown}"
+        kind = Reverted if "revert" in str(said).lower() else NodeRefused
+        return kind(method, rule, str(said)[:500], "See what it says.")
 
     def _away(self, method: str, why: object) -> NodeAway:
         fix = "Nothing follows from it: ask again, and look transactions up by hash."

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["FaultProxy", "Rule", "RpcFault"]
+__all__ = ["FaultProxy", "RpcFault", "Rule"]
 
 _UPSTREAM_LIMIT_S = 30.0
 
@@ -88,7 +88,9 @@ class FaultProxy:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), daemon=True
+        )
         self._thread.start()
 
     def strike(self, *rules: Rule) -> None:
@@ -186,9 +188,7 @@ _UNFORWARDED: dict[RpcFault, Callable[[dict[str, Any]], tuple[int, bytes] | None
 }
 
 
-def _spoilt(
-    fault: RpcFault, asked: Mapping[str, Any], body: bytes
-) -> tuple[int, bytes] | None:
+def _spoilt(fault: RpcFault, asked: Mapping[str, Any], body: bytes) -> tuple[int, bytes] | None:
     if fault is RpcFault.REPLY_LOST:
         return None
     if fault is RpcFault.REFUSED_THOUGH_DONE:
