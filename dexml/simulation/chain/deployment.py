@@ -27,6 +27,7 @@ MINT = Method("mint", ("address", "uint256"))
 UNLIMITED = (1 << 256) - 1
 _FOREVER = 1 << 40
 _MINED_LIMIT_S = 20.0
+_GAS = 6_000_000  # enough for every contract, and several fit into a block
 _V3_FEE, _V3_SPACING = 500, 10
 _RANGES = (MAX_TICK, 2_000, 400, 60)  # ticks on both sides of the price that hold liquidity
 
@@ -65,7 +66,7 @@ class Hands:
 
     def send(self, to: str | None, data: bytes) -> str:
         """Send a transaction and return its hash; it is mined when the chain mines."""
-        message = {"from": self.account, "data": "0x" + data.hex(), "gas": hex(12_000_000)}
+        message = {"from": self.account, "data": "0x" + data.hex(), "gas": hex(_GAS)}
         return str(self.node.ask("eth_sendTransaction", message | ({"to": to} if to else {})))
 
     def do(self, to: str, data: bytes) -> None:
