@@ -8,7 +8,7 @@ unknown, and the same bytes are sent again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dexml.errors import ConfigError, ExecutionError
 from dexml.execution.account import AccountBook, Family
@@ -146,8 +146,9 @@ class Engine:
             return done
         if order.mark not in self.book.opened and not self._busy():
             self._records.write(_opened(order))
-        if order.mark in self.book.opened:
-            self._orders[order.mark] = order
+        opened = self.book.opened.get(order.mark)
+        if opened is not None:  # asked again it does not live longer
+            self._orders[order.mark] = replace(order, expires_at=opened.expires_at)
         self.advance()
         return self.book.closed.get(order.mark)
 
@@ -164,10 +165,14 @@ class Engine:
         """Return what became of an intent; None if it is not final or was never taken on."""
         return self.book.closed.get(mark_of(intent_id))
 
-    def is_open(self, intent_id: str) -> bool:
-        """Tell whether an intent is under way."""
-        mark = mark_of(intent_id)
-        return mark in self.book.opened or bool(self.book.of(mark))
+    def is_unresolved(self, intent_id: str) -> bool:
+        """Tell whether something signed for an intent that is not final may still change."""
+        families = self.book.of(mark_of(intent_id))
+        return any(one.swaps or not one.settled for one in families)
+
+    def chain_time(self) -> int:
+        """Return the chain's own time, in seconds."""
+        return self._nodes.head().timestamp
 
     def advance(self) -> Block:
         """Look at the chain once, and do what follows for everything that is under way."""
@@ -212,13 +217,16 @@ class Engine:
     def _go_on(self, mark: str, families: list[Family], head: Block) -> None:
         failed = _failed_approval(families)
         order = self._orders.get(mark)
-        if failed is None and order is None:
-            return  # whoever wanted it will ask again, and say in which pools
-        decided: Refusal | None = failed
-        if decided is None and order is not None:
+        if failed is not None:
+            decided: Refusal | None = failed
+        elif order is not None:
             decided = self._sign_next(order, head)
+        elif head.timestamp > self.book.opened[mark].expires_at:
+            decided = Refusal(reason="expired: nobody asked for it again")
+        else:
+            return  # whoever wanted it will ask again, and say in which pools
         if decided is not None and all(one.settled for one in families):
-            self._fail(mark, decided.reason)
+            self._finish(self._failed(mark, decided.reason, head.timestamp))
 
     def _sign_next(self, order: SwapOrder, head: Block) -> Refusal | None:
         nonce = self.book.next_nonce
@@ -239,17 +247,15 @@ class Engine:
         if purpose is Purpose.SWAP and not filled:
             reason = "reverted on the chain"
         paid, received = self._moved(mark, mined) if filled else (0, 0)
-        closed = Closed(
-            mark=mark,
+        block = self._nodes.first(lambda node: node.block(mined.block))
+        closed = replace(
+            self._failed(mark, reason, block.timestamp if block else 0),
             filled=filled,
             amount_in=paid,
             amount_out=received,
-            gas_wei=self._gas(mark),
             tx_hash=mined.tx_hash,
-            reason=reason,
         )
-        self._records.write(closed)
-        self._orders.pop(mark, None)
+        self._finish(closed)
 
     def _moved(self, mark: str, mined: Mined) -> tuple[int, int]:
         receipt = self._nodes.receipt(mined.tx_hash)
@@ -261,9 +267,14 @@ class Engine:
         given, reached = moved(receipt, opened.token_out, account)
         return left - came_back, reached - given
 
-    def _fail(self, mark: str, reason: str) -> None:
-        closed = Closed(
+    def _failed(self, mark: str, reason: str, at: int) -> Closed:
+        opened = self.book.opened[mark]
+        return Closed(
             mark=mark,
+            intent_id=opened.intent_id,
+            token_in=opened.token_in,
+            token_out=opened.token_out,
+            at=at,
             filled=False,
             amount_in=0,
             amount_out=0,
@@ -271,8 +282,10 @@ class Engine:
             tx_hash=None,
             reason=reason,
         )
+
+    def _finish(self, closed: Closed) -> None:
         self._records.write(closed)
-        self._orders.pop(mark, None)
+        self._orders.pop(closed.mark, None)
 
     def _gas(self, mark: str) -> int:
         return sum(one.mined.gas_wei for one in self.book.of(mark) if one.mined is not None)

@@ -132,10 +132,20 @@ class Settled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closed:
-    """An intent is final. Amounts in smallest units; gas of all its transactions in wei."""
+    """An intent is final. Amounts in smallest units; gas of all its transactions in wei.
+
+    Attributes
+    ----------
+    at : int
+        Chain time of the block that decided it.
+    """
 
     kind: Literal["closed"] = "closed"
     mark: str
+    intent_id: str
+    token_in: str
+    token_out: str
+    at: int
     filled: bool
     amount_in: int
     amount_out: int

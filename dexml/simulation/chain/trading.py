@@ -18,9 +18,7 @@ _FOREVER = 1 << 40
 _V2_SWAP = Method(
     "swapExactTokensForTokens", ("uint256", "uint256", "address[]", "address", "uint256")
 )
-_V3_SWAP = Method(
-    "exactInputSingle", ("(address,address,uint24,address,uint256,uint256,uint160)",)
-)
+_V3_SWAP = Method("exactInputSingle", ("(address,address,uint24,address,uint256,uint256,uint160)",))
 _NOISE_SPREAD = 1.0  # of the logarithm of a size
 
 
