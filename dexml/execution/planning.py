@@ -107,49 +107,45 @@ class Planner:
         held = self._read(order.token_in, BALANCE.call(self._account))
         if held < order.amount_in:
             return Refusal(reason=f"the account holds {held}, not {order.amount_in}")
-        chosen = self._route(order, head)
+        chosen, allowed = self._route(order, head)
         if chosen.amount_out < order.minimum_out:
             told = f"the pools pay {chosen.amount_out}, floor {order.minimum_out}"
             return Refusal(reason=told)
         try:
-            return self._plan(order, chosen, nonce, head)
+            return self._plan(order, chosen, allowed, nonce, head)
         except Unaffordable as error:
             return Refusal(reason=error.problem)
         except Reverted as error:
             return Refusal(reason=f"it would revert: {error.was}")
 
-    def _plan(self, order: SwapOrder, chosen: Quote, nonce: int, head: Block) -> Plan | Refusal:
-        router = self._routers.of(chosen.pool.version)
-        allowed = self._allowed(order, router)
-        if allowed != order.amount_in:
-            # an allowance that is left over goes to zero first: some tokens demand it
-            data = APPROVE.call(router, 0 if allowed else order.amount_in)
-            made = self._made(order.token_in, marked(data, order.mark), nonce, head)
-            purpose, until = Purpose.APPROVE, order.expires_at
-        else:
+    def _plan(
+        self, order: SwapOrder, chosen: Quote, allowed: int, nonce: int, head: Block
+    ) -> Plan | Refusal:
+        purpose = Purpose.SWAP if allowed == order.amount_in else Purpose.APPROVE
+        if purpose is Purpose.SWAP:
             until = head.timestamp + self._deadline_s
-            floor = self._floor(order, chosen)
-            to, data = swap_call(
-                self._routers,
-                chosen.pool,
-                order.token_in,
-                order.amount_in,
-                floor,
-                self._account,
-                until,
-            )
-            made = self._made(to, marked(data, order.mark), nonce, head)
-            purpose = Purpose.SWAP
+            to, data = self._swap(order, chosen, until)
+        else:
+            until = order.expires_at
+            to, data = order.token_in, self._approval(order, chosen, allowed)
+        made = self._made(to, marked(data, order.mark), nonce, head)
         funds = self._nodes.first(lambda node: node.balance(self._account))
         if funds < made.gas_limit * made.max_fee_wei:
             return Refusal(reason=f"the account holds {funds} wei, too little for gas")
         return Plan(transaction=made, purpose=purpose, until=until)
 
-    def _floor(self, order: SwapOrder, chosen: Quote) -> int:
-        bearable = chosen.amount_out * (10_000 - self._slippage_bps) // 10_000
-        return max(order.minimum_out, bearable)
+    def _approval(self, order: SwapOrder, chosen: Quote, allowed: int) -> bytes:
+        # an allowance that is left over goes to zero first: some tokens demand it
+        router = self._routers.of(chosen.pool.version)
+        return APPROVE.call(router, 0 if allowed else order.amount_in)
 
-    def _route(self, order: SwapOrder, head: Block) -> Quote:
+    def _swap(self, order: SwapOrder, chosen: Quote, until: int) -> tuple[str, bytes]:
+        bearable = chosen.amount_out * (10_000 - self._slippage_bps) // 10_000
+        floor = max(order.minimum_out, bearable)
+        token, amount = order.token_in, order.amount_in
+        return swap_call(self._routers, chosen.pool, token, amount, floor, self._account, until)
+
+    def _route(self, order: SwapOrder, head: Block) -> tuple[Quote, int]:
         quotes = list(self._quotes(order, head))
         allowed = {
             version: self._allowed(order, self._routers.of(version))
@@ -161,7 +157,8 @@ class Planner:
             for one in quotes
             if allowed[one.pool.version] == order.amount_in and one.amount_out >= order.minimum_out
         ]
-        return best(ready or quotes, lambda pool: self._gas_cost(order, pool, head))
+        chosen = best(ready or quotes, lambda pool: self._gas_cost(order, pool, head))
+        return chosen, allowed[chosen.pool.version]
 
     def _quotes(self, order: SwapOrder, head: Block) -> Iterator[Quote]:
         for pool in order.pools:
