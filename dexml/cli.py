@@ -10,6 +10,7 @@ import typer
 
 from dexml import __version__
 from dexml.cli_audit import add_audit_command
+from dexml.cli_chain import chain_app
 from dexml.cli_config import config_app
 from dexml.cli_data import add_data_commands
 from dexml.cli_ledger import Run, has_ledger, latest_run, opened_ledger
@@ -49,6 +50,7 @@ add_data_commands(app)
 add_mode_commands(app)
 add_report_command(app)
 add_train_command(app)
+app.add_typer(chain_app, name="chain")
 app.add_typer(config_app, name="config")
 app.add_typer(models_app, name="models")
 

@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from dexml.cli_options import guard_ray
 
-pytest_plugins = ["tests.object_store", "tests.postgres"]
+pytest_plugins = ["tests.local_chain", "tests.object_store", "tests.postgres"]
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 settings.register_profile("untimed", deadline=None)  # time is measured by benchmarks
 settings.load_profile("untimed")

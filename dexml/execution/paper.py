@@ -9,29 +9,9 @@ from dexml.costs import MONEY, CostConfig
 from dexml.domain import Fill, Intent, Side
 from dexml.errors import ExecutionError
 from dexml.events import OrderFailed
+from dexml.execution.uniswap.v2 import amount_out
 
-__all__ = ["PaperBroker", "amount_out"]
-
-
-def amount_out(amount_in: int, reserve_in: int, reserve_out: int, fee_bps: int) -> int:
-    """Return what a constant-product pool pays out, in the smallest units of the tokens.
-
-    Notes
-    -----
-    With f = 10000 - fee_bps: out = in * f * R_out // (R_in * 10000 + in * f); at 30 bp this is the
-    router's 997/1000 to the unit.
-
-    References
-    ----------
-    Uniswap v2-periphery, UniswapV2Library.getAmountOut.
-
-    Examples
-    --------
-    >>> amount_out(1_000, 1_000_000, 1_000_000, fee_bps=30)
-    996
-    """
-    kept = amount_in * (10_000 - fee_bps)
-    return kept * reserve_out // (reserve_in * 10_000 + kept)
+__all__ = ["PaperBroker"]
 
 
 class PaperBroker:

@@ -12,7 +12,8 @@ from dexml.costs import CostConfig
 from dexml.domain import Fill, Intent, Side
 from dexml.errors import ExecutionError
 from dexml.events import OrderFailed
-from dexml.execution.paper import PaperBroker, amount_out
+from dexml.execution.paper import PaperBroker
+from dexml.execution.uniswap.v2 import amount_out
 
 AT = datetime(2024, 1, 1, tzinfo=UTC)
 BUY = Intent(
