@@ -36,9 +36,10 @@ faults: install
 bench: install
 	@test -x $(VENV)/peers/bin/python || $(PYTHON) -m venv $(VENV)/peers
 	@$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check pandas-ta-classic==0.8.32 \
-	|| rm -rf $(VENV)/peers
+	vectorbt==1.2.0 backtesting==0.6.6 || rm -rf $(VENV)/peers
 	$(BIN)/python -m benchmarks
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.portfolio
+	NUMBA_NUM_THREADS=1 $(BIN)/python -m benchmarks.fast_kernel
 
 soak: install
 	$(BIN)/python -m pytest -m soak --timeout 3600
