@@ -40,6 +40,7 @@ bench: install
 	$(BIN)/python -m benchmarks
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.portfolio
 	NUMBA_NUM_THREADS=1 $(BIN)/python -m benchmarks.fast_kernel
+	NUMBA_NUM_THREADS=1 $(BIN)/python -m benchmarks.bootstrap
 
 soak: install
 	$(BIN)/python -m pytest -m soak --timeout 3600

@@ -7,7 +7,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from dexml.costs import CostConfig
@@ -113,7 +113,7 @@ CONFIGURATIONS = st.builds(
     middle=st.sampled_from([0.5, 0.6, 0.8]),
     cash=st.sampled_from([500, 10_000, 1_000_000]),
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 def test_trades_and_equity_are_those_of_the_decision_kernel(
     seed: int,
     config: KernelConfig,
@@ -138,6 +138,15 @@ def test_a_usual_history_has_every_kind_of_trade_and_agrees_in_all() -> None:
     refuse_difference(exact, fast)
     sold = Counter(fast.fills.loc[fast.fills["side"] == "sell", "reason"])
     assert min(sold["stop"], sold["take_profit"], sold["edge"]) > 0
+
+
+def test_a_wild_market_is_refused_for_its_risk_in_both() -> None:
+    bars, said = market(4, 300, sigma=0.032), forecasts(4, 300, 0.7, 0.15)
+    fast = fast_backtest(bars, said, KernelConfig(window_bars=60))
+    refuse_difference(slow(bars, said, KernelConfig(window_bars=60), 10_000), fast)
+    refused = Counter(fast.decisions["reason"])
+    assert refused["risk"] > 10
+    assert len(fast.fills) > 2
 
 
 def test_a_bar_that_touches_both_levels_is_stopped_at_its_low_in_both() -> None:
