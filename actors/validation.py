@@ -14,11 +14,12 @@ import ray
 from rich.console import Console
 
 from actors import cluster
+from actors.cost import fit_seconds, most_within, spoken
 from actors.material import Market, Material, parse_targets, prepare, write_predictions
 from actors.sandbox import MemoryWatch, sandbox
 from actors.stages import Stages
 from actors.tables import print_verdict
-from actors.tuning import FoldPlan, Window, refuse_unshared, run_folds, windows_of
+from actors.tuning import Choice, FoldPlan, Window, refuse_unshared, run_folds, windows_of
 from dexml.domain import History
 from dexml.errors import UsageError
 from dexml.experiments.evidence import Judged, judge_forecasts
@@ -31,12 +32,22 @@ from dexml.models.recipe import Recipe
 from dexml.state import KernelConfig
 from dexml.validation.splits import Split, bar_step, walk_forward
 
-__all__ = ["WalkForwardOptions", "run_walk_forward", "splits_of"]
+__all__ = [
+    "EMBARGO",
+    "PURGE",
+    "WalkForwardOptions",
+    "cost_of",
+    "fold_configuration",
+    "n_workers",
+    "plan_of",
+    "run_walk_forward",
+    "say_budget",
+    "say_cost",
+    "splits_of",
+]
 
 HORIZON, LABEL_LOOK_BACK = 1, 20  # the 20-bar deviation is the label that looks back farthest
 PURGE, EMBARGO = HORIZON + LABEL_LOOK_BACK, 24
-# Measured on one core: what a fit costs, and what each thousand rows add.
-SECONDS_PER_FIT, SECONDS_PER_THOUSAND_ROWS = 7.0, 0.38
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +64,8 @@ class WalkForwardOptions:
         At most so many, the newest.
     workers : int
         Folds at a time; 0: as many as there are CPUs.
+    budget : float, optional
+        Seconds; fewer folds, the newest, if the estimate is above.
     """
 
     home: Path
@@ -64,6 +77,7 @@ class WalkForwardOptions:
     folds: int = 4
     seed: int = 0
     workers: int = 0
+    budget: float | None = None
     predictions_out: Path | None = None
     kernel: KernelConfig = field(default_factory=KernelConfig)
     recipe: Recipe = field(default_factory=Recipe)
@@ -102,10 +116,20 @@ def run_walk_forward(options: WalkForwardOptions, console: Console) -> dict[str,
         n_fits = len(
             specifications(tuple(material.panel.columns), spec.seed, spec.targets, spec.recipe)
         )
-        estimate = _say_cost(console, splits, n_fits, min(_n_workers(options), len(splits)))
+        workers = n_workers(options.workers)
+        paid = most_within(
+            options.budget,
+            len(splits),
+            1,
+            lambda n: cost_of(splits[-n:], n_fits, workers),
+            "fold",
+        )
+        say_budget(console, options.budget, len(splits), paid, "folds, the newest")
+        splits = splits[-paid:]
+        estimate = say_cost(console, splits, n_fits, workers)
         windows = windows_of(splits, material.closed_at)
-        configuration = _configuration(spec, windows)
-        plan = _plan(options.home, material, spec, windows, configuration)
+        configuration = fold_configuration(spec, windows)
+        plan = plan_of(options.home, material, spec, windows, configuration)
         with stages.stage("fits", total=len(splits)) as step:
             forecasts = run_folds(
                 plan, options.workers, lambda fold: step.advance(1, f"fold {fold + 1} ended")
@@ -177,26 +201,38 @@ def splits_of(closed_at: pd.DatetimeIndex, options: WalkForwardOptions) -> list[
     return [Split(train=one.train + offset, test=one.test + offset) for one in splits]
 
 
-def _n_workers(options: WalkForwardOptions) -> int:
+def n_workers(wanted: int) -> int:
+    """Return how many folds run at a time; 0 wants as many as there are CPUs."""
     cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    return min(options.workers or cpus, cpus)
+    return min(wanted or cpus, cpus)
 
 
-def _say_cost(console: Console, splits: list[Split], n_each: int, n_workers: int) -> float:
-    n_fits = len(splits) * n_each
+def cost_of(splits: list[Split], n_each: int, workers: int) -> float:
+    """Return the seconds that the folds take; the last round of workers may be half empty."""
     rows = sum(len(split.train) for split in splits) * n_each
-    work = n_fits * SECONDS_PER_FIT + rows / 1_000 * SECONDS_PER_THOUSAND_ROWS
-    # a fold is the unit of work: the last round of workers may be half empty
-    seconds = work / len(splits) * -(-len(splits) // n_workers)
-    said = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    work = fit_seconds(len(splits) * n_each, rows)
+    return work / len(splits) * -(-len(splits) // min(workers, len(splits)))
+
+
+def say_cost(console: Console, splits: list[Split], n_each: int, workers: int) -> float:
+    """Print how many fits there are and how long they take; return the seconds."""
+    n_fits, seconds = len(splits) * n_each, cost_of(splits, n_each, workers)
+    rows = sum(len(split.train) for split in splits) / len(splits)
     console.print(
-        f"Folds: {len(splits)}, {n_workers} at a time; fits: {n_fits}, of about "
-        f"{rows / n_fits:,.0f} rows each; estimated time: {said}."
+        f"Folds: {len(splits)}, {min(workers, len(splits))} at a time; fits: {n_fits}, of about "
+        f"{rows:,.0f} rows each; estimated time: {spoken(seconds)}."
     )
     return seconds
 
 
-def _configuration(spec: FoldSpec, windows: tuple[Window, ...]) -> str:
+def say_budget(console: Console, budget: float | None, wanted: int, paid: int, what: str) -> None:
+    """Print what a budget left of what was asked for."""
+    if budget is not None:
+        console.print(f"The budget of {spoken(budget)} pays {paid} of {wanted} {what}.")
+
+
+def fold_configuration(spec: FoldSpec, windows: tuple[Window | Choice, ...]) -> str:
+    """Return the digest of all that decides the forecasts of folds."""
     return configuration_digest(
         {
             "code": code_digest(),
@@ -206,13 +242,14 @@ def _configuration(spec: FoldSpec, windows: tuple[Window, ...]) -> str:
     )
 
 
-def _plan(
+def plan_of(
     home: Path,
     material: Material,
     spec: FoldSpec,
-    windows: tuple[Window, ...],
+    windows: tuple[Window | Choice, ...],
     configuration: str,
 ) -> FoldPlan:
+    """Put on disk what the folds share, in a folder of their configuration."""
     folder = material.place(home) / configuration[:16]
     folder.mkdir(parents=True, exist_ok=True)
     refuse_unshared(folder)

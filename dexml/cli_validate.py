@@ -33,6 +33,7 @@ PredictionsOut = Annotated[
     Path | None,
     typer.Option(help="Parquet of every forecast: symbol, closed_at, target, fold, y, p."),
 ]
+Budget = Annotated[str, typer.Option(help="Most time to take, as 45m; less is done for less.")]
 BarCount = Annotated[int, typer.Option(min=1_000, help="Bars of each instrument, the newest.")]
 
 
@@ -56,6 +57,7 @@ def walk_forward(
     test: Annotated[int, typer.Option(min=24, help="Test bars, and the step.")] = 720,
     folds: Annotated[int, typer.Option(min=1, help="At most this many, the newest.")] = 4,
     workers: Annotated[int, typer.Option(min=0, help="Folds at a time; 0: one a CPU.")] = 0,
+    budget: Budget = "",
     seed: Seed = None,
     predictions_out: PredictionsOut = None,
     as_json: AsJson = False,
@@ -64,6 +66,7 @@ def walk_forward(
     """Retrain at every step as Ray Tune trials, and score what was never seen."""
     settings, names = _checked(symbols, home)
     guard_ray()
+    from actors.cost import budget_s
     from actors.validation import WalkForwardOptions, run_walk_forward
 
     options = WalkForwardOptions(
@@ -75,6 +78,7 @@ def walk_forward(
         test=test,
         folds=folds,
         workers=workers,
+        budget=budget_s(budget),
         seed=seed_of(seed, settings),
         predictions_out=predictions_out,
         kernel=settings.kernel(),
@@ -82,6 +86,80 @@ def walk_forward(
     )
     with screen(as_json) as shown:
         shown.result = run_walk_forward(options, shown.console)
+
+
+@validate_app.command()
+def cpcv(
+    bars: BarFiles = None,
+    symbols: Symbols = "",
+    targets: Targets = "direction,volatility,volume",
+    history: BarCount = 3_000,
+    groups: Annotated[int, typer.Option(min=3, max=20, help="Parts of the history.")] = 6,
+    test_groups: Annotated[int, typer.Option(min=1, max=5, help="Parts judged at a time.")] = 2,
+    workers: Annotated[int, typer.Option(min=0, help="Splits at a time; 0: one a CPU.")] = 0,
+    budget: Budget = "",
+    seed: Seed = None,
+    predictions_out: PredictionsOut = None,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Judge on every choice of test groups, purged, stitched into many whole histories."""
+    settings, names = _checked(symbols, home)
+    guard_ray()
+    from actors.cost import budget_s
+    from actors.cpcv import CpcvOptions, run_cpcv
+
+    options = CpcvOptions(
+        home=settings.home.absolute(),
+        bars=tuple(bars or ()),
+        symbols=names,
+        targets=split_names(targets),
+        history=history,
+        groups=groups,
+        test_groups=test_groups,
+        workers=workers,
+        budget=budget_s(budget),
+        seed=seed_of(seed, settings),
+        predictions_out=predictions_out,
+        kernel=settings.kernel(),
+        recipe=settings.models.recipe(),
+    )
+    with screen(as_json) as shown:
+        shown.result = run_cpcv(options, shown.console)
+
+
+@validate_app.command("monte-carlo")
+def monte_carlo(
+    bars: BarFiles = None,
+    symbols: Symbols = "",
+    targets: Targets = "direction",
+    history: BarCount = 3_000,
+    simulations: Annotated[int, typer.Option(min=100, help="Histories that are drawn.")] = 1_000,
+    ahead: Annotated[int, typer.Option(min=2, help="Bars of a GARCH price path.")] = 720,
+    seed: Seed = None,
+    predictions_out: PredictionsOut = None,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Fit once, trade the newer bars, and say how else it could have gone."""
+    settings, names = _checked(symbols, home)
+    from actors.holdout import HoldoutOptions, run_holdout
+
+    options = HoldoutOptions(
+        home=settings.home.absolute(),
+        bars=tuple(bars or ()),
+        symbols=names,
+        targets=split_names(targets),
+        history=history,
+        simulations=simulations,
+        ahead=ahead,
+        seed=seed_of(seed, settings),
+        predictions_out=predictions_out,
+        kernel=settings.kernel(),
+        recipe=settings.models.recipe(),
+    )
+    with screen(as_json) as shown:
+        shown.result = run_holdout(options, shown.console)
 
 
 @validate_app.command()
