@@ -197,9 +197,19 @@ def planted(
     symbols: Symbols = "",
     targets: Targets = "direction,volatility,volume,sentiment,macro",
     bayes_accuracy: Annotated[
-        float, typer.Option(min=0.5, max=0.86, help="Best possible accuracy of the market.")
-    ] = 0.70,
+        float | None,
+        typer.Option(
+            min=0.5,
+            max=0.86,
+            help="Best possible accuracy of the market.",
+            show_default="0.70, or with --seeds 0.59",
+        ),
+    ] = None,
     null: Annotated[bool, typer.Option("--null", help="A market without any edge.")] = False,
+    seeds: Annotated[
+        int, typer.Option(min=0, help="Judge so many null and planted markets; 0: one market.")
+    ] = 0,
+    budget: Budget = "",
     history: BarCount = 3_000,
     seed: Seed = None,
     predictions_out: PredictionsOut = None,
@@ -208,6 +218,9 @@ def planted(
 ) -> None:
     """Fit a market whose best possible forecast is known, and say what share was reached."""
     settings, names = _checked(symbols, home)
+    if seeds:
+        _rates(settings, seeds, seed_of(seed, settings), bayes_accuracy, budget, as_json)
+        return
     from actors.holdout import HoldoutOptions, run_holdout
 
     options = HoldoutOptions(
@@ -215,7 +228,7 @@ def planted(
         symbols=names,
         targets=split_names(targets),
         history=history,
-        bayes_accuracy=0.5 if null else bayes_accuracy,
+        bayes_accuracy=0.5 if null else bayes_accuracy or 0.70,
         seed=seed_of(seed, settings),
         predictions_out=predictions_out,
         kernel=settings.kernel(),
@@ -223,3 +236,26 @@ def planted(
     )
     with screen(as_json) as shown:
         shown.result = run_holdout(options, shown.console)
+
+
+def _rates(
+    settings: Settings,
+    seeds: int,
+    seed: int,
+    bayes_accuracy: float | None,
+    budget: str,
+    as_json: bool,
+) -> None:
+    from actors.cost import budget_s
+    from actors.rates import RateOptions, run_rates
+
+    options = RateOptions(
+        home=settings.home.absolute(),
+        seeds=seeds,
+        seed=seed,
+        bayes_accuracy=bayes_accuracy or 0.59,
+        budget=budget_s(budget),
+        kernel=settings.kernel(),
+    )
+    with screen(as_json) as shown:
+        shown.result = run_rates(options, shown.console)
