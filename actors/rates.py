@@ -132,7 +132,7 @@ def _sentence(rates: dict[str, Any]) -> str:
     wrong, power = rates["null"]["edge"]["1"], rates["planted"]["edge"]["1"]
     held = "compatible with" if wrong["low"] <= 0.05 else "above"
     return (
-        f"The verdict saw an edge in {wrong['rate']:.1%} of {wrong['n']} null markets (95% interval "
+        f"The verdict saw an edge in {wrong['rate']:.1%} of {wrong['n']} null markets (95%: "
         f"{wrong['low']:.1%} to {wrong['high']:.1%}, {held} 5%), and in {power['rate']:.0%} of "
         f"{power['n']} planted ones, where the best policy has a Sharpe ratio of "
         f"{rates['planted']['bayes_sharpe']:.1f}."

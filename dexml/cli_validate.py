@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,6 +33,7 @@ PredictionsOut = Annotated[
     Path | None,
     typer.Option(help="Parquet of every forecast: symbol, closed_at, target, fold, y, p."),
 ]
+ReportOut = Annotated[Path | None, typer.Option(help="Write it all as one offline HTML file.")]
 Budget = Annotated[str, typer.Option(help="Most time to take, as 45m; less is done for less.")]
 BarCount = Annotated[int, typer.Option(min=1_000, help="Bars of each instrument, the newest.")]
 
@@ -60,6 +61,7 @@ def walk_forward(
     budget: Budget = "",
     seed: Seed = None,
     predictions_out: PredictionsOut = None,
+    report_out: ReportOut = None,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
@@ -86,6 +88,7 @@ def walk_forward(
     )
     with screen(as_json) as shown:
         shown.result = run_walk_forward(options, shown.console)
+        _write_report(report_out, shown.result, "walk-forward")
 
 
 @validate_app.command()
@@ -100,6 +103,7 @@ def cpcv(
     budget: Budget = "",
     seed: Seed = None,
     predictions_out: PredictionsOut = None,
+    report_out: ReportOut = None,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
@@ -126,6 +130,7 @@ def cpcv(
     )
     with screen(as_json) as shown:
         shown.result = run_cpcv(options, shown.console)
+        _write_report(report_out, shown.result, "cpcv")
 
 
 @validate_app.command("monte-carlo")
@@ -138,6 +143,7 @@ def monte_carlo(
     ahead: Annotated[int, typer.Option(min=2, help="Bars of a GARCH price path.")] = 720,
     seed: Seed = None,
     predictions_out: PredictionsOut = None,
+    report_out: ReportOut = None,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
@@ -160,6 +166,7 @@ def monte_carlo(
     )
     with screen(as_json) as shown:
         shown.result = run_holdout(options, shown.console)
+        _write_report(report_out, shown.result, "monte-carlo")
 
 
 @validate_app.command()
@@ -170,6 +177,7 @@ def backtest(
     history: BarCount = 3_000,
     seed: Seed = None,
     predictions_out: PredictionsOut = None,
+    report_out: ReportOut = None,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
@@ -190,6 +198,7 @@ def backtest(
     )
     with screen(as_json) as shown:
         shown.result = run_holdout(options, shown.console)
+        _write_report(report_out, shown.result, "backtest")
 
 
 @validate_app.command()
@@ -213,6 +222,7 @@ def planted(
     history: BarCount = 3_000,
     seed: Seed = None,
     predictions_out: PredictionsOut = None,
+    report_out: ReportOut = None,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
@@ -236,6 +246,7 @@ def planted(
     )
     with screen(as_json) as shown:
         shown.result = run_holdout(options, shown.console)
+        _write_report(report_out, shown.result, "planted")
 
 
 def _rates(
@@ -259,3 +270,15 @@ def _rates(
     )
     with screen(as_json) as shown:
         shown.result = run_rates(options, shown.console)
+
+
+def _write_report(path: Path | None, result: dict[str, Any], name: str) -> None:
+    if path is None:
+        return
+    from dexml.folders import write_durably
+    from dexml.report import render_report
+
+    path.absolute().parent.mkdir(parents=True, exist_ok=True)
+    html = render_report(result | {"run": f"validate {name}"})
+    write_durably(path.absolute(), html.encode())
+    result["report"] = str(path)
