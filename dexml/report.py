@@ -62,7 +62,8 @@ def render_report(result: Mapping[str, Any], book: Mapping[str, Any] | None = No
         `fills`, `equity`, `curve.{at, equity, buy_and_hold}`, `stages` (name, seconds,
         peak_rss_mb), `seconds`, `peak_rss_mb`, `config`, `cycles.{asked, decided}`;
         of `dexml validate` also `monte_carlo`, `prices`, `folds`, `paths` and
-        `significance.{pbo, pbo_reason, pbo_logits}`. What is absent is shown as a dash, never as a number, or not at all.
+        `significance.{pbo, pbo_reason, pbo_logits}`. What is absent is shown
+        as a dash, never as a number, or not at all.
     book : mapping, optional
         The book as `dexml.book.view.book_view` gives it.
 
