@@ -30,7 +30,7 @@ def print_verdict(console: Console, result: Mapping[str, Any]) -> None:
             f"{significance['n_trials']} trials on these data, it is above zero with probability "
             f"{significance['deflated_sharpe_probability']:.3f}."
         )
-    if significance["pbo"] is not None:
+    if significance.get("pbo") is not None:
         console.print(
             f"The best of the configurations tried on these data was luck with probability "
             f"{significance['pbo']:.2f} (PBO)."
