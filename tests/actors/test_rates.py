@@ -26,3 +26,12 @@ def test_what_was_judged_is_not_judged_again_and_the_figures_stay(tmp_path: Path
     assert second["rates"]["null"]["edge"] == first["rates"]["null"]["edge"]
     assert first["rates"]["null"]["edge"]["1"]["n"] == 2
     assert "2 null markets" in first["verdict"]
+
+
+@pytest.mark.soak
+def test_the_verdict_on_200_seeds_is_wrong_at_most_as_often_as_it_says(tmp_path: Path) -> None:
+    result = run_rates(RateOptions(home=tmp_path, seeds=200), Console(file=StringIO()))
+    wrong = result["rates"]["null"]["edge"]["1"]
+    power = result["rates"]["planted"]["edge"]["1"]
+    assert wrong["low"] <= 0.05, result["verdict"]
+    assert power["high"] >= 0.9, result["verdict"]
