@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from actors.cost import fit_seconds, spoken
 from actors.material import Market, Material, parse_targets, prepare, write_predictions
 from actors.sandbox import MemoryWatch, sandbox
 from actors.stages import Stages
@@ -18,6 +19,7 @@ from dexml.domain import History, Target
 from dexml.experiments.evidence import Judged, judge_forecasts
 from dexml.experiments.folds import FoldSpec, forecast_fold
 from dexml.experiments.identity import code_digest, configuration_digest
+from dexml.experiments.simulating import simulate_prices
 from dexml.experiments.sources import plant_market, recorded_market
 from dexml.experiments.specifications import specifications
 from dexml.experiments.training import TimeSplit, split_in_time
@@ -37,6 +39,8 @@ class HoldoutOptions:
         Recorded bars; without any, the built-in market of `bayes_accuracy`.
     history : int
         Bars of each instrument, the newest; the last 28% of their rows are judged.
+    simulations, ahead : int
+        Of the Monte Carlo, and how many bars GARCH price paths look ahead; 0: none.
     """
 
     home: Path
@@ -46,6 +50,8 @@ class HoldoutOptions:
     history: int = 3_000
     bayes_accuracy: float = 0.70
     seed: int = 0
+    simulations: int = 1_000
+    ahead: int = 0
     predictions_out: Path | None = None
     kernel: KernelConfig = field(default_factory=KernelConfig)
     recipe: Recipe = field(default_factory=Recipe)
@@ -70,10 +76,12 @@ def run_holdout(options: HoldoutOptions, console: Console) -> dict[str, Any]:
         stages = Stages(console, stack.enter_context(MemoryWatch()))
         material = prepare(lambda: _market(options), stages, options.seed, options.kernel.universe)
         split = split_in_time(material.panel)
-        n_fits = len(
-            specifications(tuple(split.train.columns), spec.seed, spec.targets, spec.recipe)
+        columns = tuple(split.train.columns)
+        specs = specifications(columns, spec.seed, spec.targets, spec.recipe).values()
+        n_fits, estimate = len(specs), fit_seconds(specs, len(split.train))
+        console.print(
+            f"{n_fits} fits of {len(split.train):,} rows; estimated time: {spoken(estimate)}."
         )
-        console.print(f"{n_fits} fits of {len(split.train):,} rows.")
         with stages.stage("fits", total=n_fits) as step:
             forecasts = forecast_fold(
                 split.train,
@@ -93,13 +101,17 @@ def run_holdout(options: HoldoutOptions, console: Console) -> dict[str, Any]:
                     trials=material.place(options.home) / "trials",
                     configuration=_configuration(spec, split),
                     kernel=options.kernel,
+                    simulations=options.simulations,
+                    seed=options.seed,
                 )
             )
+        result |= _prices(options, material, stages)
         write_predictions(options.predictions_out, forecasts)
     result |= {
         "seed": options.seed,
         "audit": {"checked": material.n_checked, "leaks": []},
         "fits": n_fits,
+        "estimated_seconds": estimate,
         "bayes_accuracy": None if options.bars else options.bayes_accuracy,
         "stages": stages.to_dict(),
         "peak_rss_mb": stages.peak_mb(),
@@ -108,6 +120,16 @@ def run_holdout(options: HoldoutOptions, console: Console) -> dict[str, Any]:
     print_verdict(console, result)
     _say_share(console, material, result)
     return result
+
+
+def _prices(options: HoldoutOptions, material: Material, stages: Stages) -> dict[str, Any]:
+    if not options.ahead:
+        return {}
+    with stages.stage("price paths"):
+        found = simulate_prices(
+            material.history.bars, options.ahead, options.simulations, options.seed
+        )
+    return {"prices": found}
 
 
 def _market(options: HoldoutOptions) -> Market:

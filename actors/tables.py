@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -31,7 +31,45 @@ def print_verdict(console: Console, result: Mapping[str, Any]) -> None:
             f"{significance['n_trials']} trials on these data, it is above zero with probability "
             f"{significance['deflated_sharpe_probability']:.3f}."
         )
+    if significance.get("pbo") is not None:
+        console.print(
+            f"The best of the configurations tried on these data was luck with probability "
+            f"{significance['pbo']:.2f} (PBO)."
+        )
+    _print_paths(console, result.get("paths") or [])
+    _print_simulations(console, result)
     console.print(f"[bold]{result['verdict']}[/bold]")
+
+
+def _print_paths(console: Console, paths: Sequence[Mapping[str, float]]) -> None:
+    for number, one in enumerate(paths, 1):
+        console.print(
+            f"Path {number}: accuracy {one['accuracy']:.4f}, Sharpe {one['sharpe_ratio']:.2f}, "
+            f"{one['total_return']:+z.2%}, deepest fall {one['max_drawdown']:.2%}."
+        )
+
+
+def _print_simulations(console: Console, result: Mapping[str, Any]) -> None:
+    named = {**(result.get("monte_carlo") or {}), **(result.get("prices") or {})}
+    if not named:
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("simulated", no_wrap=True)
+    for heading in ("2.5%", "median", "97.5%", "deepest fall", "ends below"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, drawn in named.items():
+        if "skipped" in drawn:
+            console.print(f"Not simulated, {name}: {drawn['skipped']}", markup=False)
+            continue
+        total, fall = drawn["total_return"], drawn["max_drawdown"]
+        ends = [f"{total[share]:+z.1%}" for share in ("low", "median", "high")]
+        table.add_row(
+            name,
+            *ends,
+            f"{fall['median']:.1%}..{fall['high']:.1%}",
+            f"{drawn['loss_probability']:.0%}",
+        )
+    console.print(table)
 
 
 def _truth(result: Mapping[str, Any]) -> Table:

@@ -1,4 +1,4 @@
-"""Walk-forward as a Ray Tune experiment: each fold is a trial, idempotent under its own folder."""
+"""Walk-forward and CPCV as Ray Tune experiments: each fold is a trial, idempotent in its folder."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import ray
+from numpy.typing import NDArray
 from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -19,9 +21,19 @@ from dexml.experiments.folds import FoldSpec, forecast_fold
 from dexml.validation.metrics import accuracy, log_loss
 from dexml.validation.splits import Split
 
-__all__ = ["FoldPlan", "Window", "refuse_unshared", "run_folds", "windows_of"]
+__all__ = [
+    "Choice",
+    "FoldPlan",
+    "Window",
+    "choices_of",
+    "refuse_unshared",
+    "run_folds",
+    "windows_of",
+]
 
 LOOK_S = 60.0
+Flags = NDArray[np.bool_]
+Span = tuple[pd.Timestamp, pd.Timestamp]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +48,62 @@ class Window:
     def to_dict(self) -> dict[str, str]:
         """Return the four closes as ISO 8601."""
         return {name: getattr(self, name).isoformat() for name in self.__slots__}
+
+    def train_rows(self, closed_at: pd.DatetimeIndex) -> Flags:
+        """Tell which rows are learnt from."""
+        return _within(closed_at, [(self.train_from, self.train_to)])
+
+    def test_rows(self, closed_at: pd.DatetimeIndex) -> Flags:
+        """Tell which rows are judged."""
+        return _within(closed_at, [(self.test_from, self.test_to)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Spans of closes that a split learns from, and that it is judged on, all inclusive."""
+
+    train: tuple[Span, ...]
+    test: tuple[Span, ...]
+
+    def to_dict(self) -> dict[str, list[list[str]]]:
+        """Return the closes as ISO 8601."""
+        return {
+            name: [[first.isoformat(), last.isoformat()] for first, last in getattr(self, name)]
+            for name in self.__slots__
+        }
+
+    def train_rows(self, closed_at: pd.DatetimeIndex) -> Flags:
+        """Tell which rows are learnt from."""
+        return _within(closed_at, self.train)
+
+    def test_rows(self, closed_at: pd.DatetimeIndex) -> Flags:
+        """Tell which rows are judged."""
+        return _within(closed_at, self.test)
+
+
+def _within(closed_at: pd.DatetimeIndex, spans: Iterable[Span]) -> Flags:
+    held = np.zeros(len(closed_at), dtype=np.bool_)
+    for first, last in spans:
+        held |= np.asarray((closed_at >= first) & (closed_at <= last))
+    return held
+
+
+def choices_of(splits: Iterable[Split], closed_at: pd.DatetimeIndex) -> tuple[Choice, ...]:
+    """Return the spans of splits that learn from, or are judged on, several stretches of time."""
+    instants = pd.DatetimeIndex(closed_at.unique()).sort_values()
+    return tuple(
+        Choice(
+            train=_spans(instants, closed_at[split.train]),
+            test=_spans(instants, closed_at[split.test]),
+        )
+        for split in splits
+    )
+
+
+def _spans(instants: pd.DatetimeIndex, chosen: pd.DatetimeIndex) -> tuple[Span, ...]:
+    held = instants.isin(chosen)
+    edges = np.flatnonzero(np.diff(held.astype(np.int8), prepend=0, append=0))
+    return tuple((instants[a], instants[b - 1]) for a, b in edges.reshape(-1, 2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +121,7 @@ class FoldPlan:
     panel: str
     labels: str
     folder: str
-    windows: tuple[Window, ...]
+    windows: tuple[Window | Choice, ...]
     spec: FoldSpec
 
     def forecasts(self, fold: int) -> Path:
@@ -104,7 +172,7 @@ def run_folds(plan: FoldPlan, workers: int, ended: Callable[[int], None]) -> pd.
         param_space={"fold": tune.grid_search(list(range(len(plan.windows))))},
         tune_config=tune.TuneConfig(max_concurrent_trials=workers or None),
         run_config=tune.RunConfig(
-            name="walk-forward",
+            name="folds",
             storage_path=str(storage),
             verbose=0,
             callbacks=[_Progress(ended)],
@@ -147,7 +215,7 @@ def _raise_first(results: tune.ResultGrid) -> None:
             raise ModelError(*result.metrics["refused"])
     if results.errors:
         last = str(results.errors[0]).strip().splitlines()[-1]
-        raise ModelError("walk-forward fold", "must end well", last, "Run it again.")
+        raise ModelError("fold", "must end well", last, "Run it again.")
 
 
 def _trial(config: dict[str, int], plan: FoldPlan) -> None:
@@ -171,9 +239,8 @@ def _scores(known: pd.DataFrame) -> Iterable[tuple[str, float]]:
 def _run_fold(plan: FoldPlan, fold: int) -> None:
     window, path = plan.windows[fold], plan.forecasts(fold)
     panel, labels = pd.read_parquet(plan.panel), pd.read_parquet(plan.labels)
-    closed_at = panel.index.get_level_values("closed_at")
-    train = panel[(closed_at >= window.train_from) & (closed_at <= window.train_to)]
-    test = panel[(closed_at >= window.test_from) & (closed_at <= window.test_to)]
+    closed_at = pd.DatetimeIndex(panel.index.get_level_values("closed_at"))
+    train, test = panel[window.train_rows(closed_at)], panel[window.test_rows(closed_at)]
     models = path.with_name(f"models-{fold}")
     shutil.rmtree(models, ignore_errors=True)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,11 +15,12 @@ import ray
 from rich.console import Console
 
 from actors import cluster
+from actors.cost import fit_seconds, most_within, spoken
 from actors.material import Market, Material, parse_targets, prepare, write_predictions
 from actors.sandbox import MemoryWatch, sandbox
 from actors.stages import Stages
 from actors.tables import print_verdict
-from actors.tuning import FoldPlan, Window, refuse_unshared, run_folds, windows_of
+from actors.tuning import Choice, FoldPlan, Window, refuse_unshared, run_folds, windows_of
 from dexml.domain import History
 from dexml.errors import UsageError
 from dexml.experiments.evidence import Judged, judge_forecasts
@@ -27,12 +29,24 @@ from dexml.experiments.identity import code_digest, configuration_digest
 from dexml.experiments.sources import plant_market, recorded_market
 from dexml.experiments.specifications import specifications
 from dexml.features.panel import WARM_UP
-from dexml.models.profiles import FitSpec, estimated_seconds
+from dexml.models.profiles import FitSpec
 from dexml.models.recipe import Recipe
 from dexml.state import KernelConfig
 from dexml.validation.splits import Split, bar_step, walk_forward
 
-__all__ = ["WalkForwardOptions", "run_walk_forward", "splits_of"]
+__all__ = [
+    "EMBARGO",
+    "PURGE",
+    "WalkForwardOptions",
+    "cost_of",
+    "fold_configuration",
+    "n_workers",
+    "plan_of",
+    "run_walk_forward",
+    "say_budget",
+    "say_cost",
+    "splits_of",
+]
 
 HORIZON, LABEL_LOOK_BACK = 1, 20  # the 20-bar deviation is the label that looks back farthest
 PURGE, EMBARGO = HORIZON + LABEL_LOOK_BACK, 24
@@ -52,6 +66,8 @@ class WalkForwardOptions:
         At most so many, the newest.
     workers : int
         Folds at a time; 0: as many as there are CPUs.
+    budget : float, optional
+        Seconds; fewer folds, the newest, if the estimate is above.
     """
 
     home: Path
@@ -63,6 +79,7 @@ class WalkForwardOptions:
     folds: int = 4
     seed: int = 0
     workers: int = 0
+    budget: float | None = None
     predictions_out: Path | None = None
     kernel: KernelConfig = field(default_factory=KernelConfig)
     recipe: Recipe = field(default_factory=Recipe)
@@ -99,12 +116,21 @@ def run_walk_forward(options: WalkForwardOptions, console: Console) -> dict[str,
             cluster.join_or_start(temp_dir, num_cpus=options.workers or None)
             stack.callback(ray.shutdown)
         columns = tuple(material.panel.columns)
-        specs = specifications(columns, spec.seed, spec.targets, spec.recipe)
-        n_fits, n_workers = len(specs), min(_n_workers(options), len(splits))
-        estimate = _say_cost(console, splits, tuple(specs.values()), n_workers)
+        specs = specifications(columns, spec.seed, spec.targets, spec.recipe).values()
+        workers = n_workers(options.workers)
+        paid = most_within(
+            options.budget,
+            len(splits),
+            1,
+            lambda n: cost_of(splits[-n:], specs, workers),
+            "fold",
+        )
+        say_budget(console, options.budget, len(splits), paid, "folds, the newest")
+        splits = splits[-paid:]
+        estimate = say_cost(console, splits, specs, workers)
         windows = windows_of(splits, material.closed_at)
-        configuration = _configuration(spec, windows)
-        plan = _plan(options.home, material, spec, windows, configuration)
+        configuration = fold_configuration(spec, windows)
+        plan = plan_of(options.home, material, spec, windows, configuration)
         with stages.stage("fits", total=len(splits)) as step:
             forecasts = run_folds(
                 plan, options.workers, lambda fold: step.advance(1, f"fold {fold + 1} ended")
@@ -125,7 +151,7 @@ def run_walk_forward(options: WalkForwardOptions, console: Console) -> dict[str,
     result |= {
         "seed": options.seed,
         "audit": {"checked": material.n_checked, "leaks": []},
-        "fits": len(splits) * n_fits,
+        "fits": len(splits) * len(specs),
         "estimated_seconds": estimate,
         "folds": [window.to_dict() for window in windows],
         "stages": stages.to_dict(),
@@ -176,28 +202,39 @@ def splits_of(closed_at: pd.DatetimeIndex, options: WalkForwardOptions) -> list[
     return [Split(train=one.train + offset, test=one.test + offset) for one in splits]
 
 
-def _n_workers(options: WalkForwardOptions) -> int:
+def n_workers(wanted: int) -> int:
+    """Return how many folds run at a time; 0 wants as many as there are CPUs."""
     cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    return min(options.workers or cpus, cpus)
+    return min(wanted or cpus, cpus)
 
 
-def _say_cost(
-    console: Console, splits: list[Split], specs: tuple[FitSpec, ...], n_workers: int
+def cost_of(splits: list[Split], specs: Collection[FitSpec], workers: int) -> float:
+    """Return the seconds that the folds take; the last round of workers may be half empty."""
+    work = fit_seconds(specs, *(len(one.train) for one in splits))
+    return work / len(splits) * -(-len(splits) // min(workers, len(splits)))
+
+
+def say_cost(
+    console: Console, splits: list[Split], specs: Collection[FitSpec], workers: int
 ) -> float:
-    n_fits = len(splits) * len(specs)
-    rows = sum(len(split.train) for split in splits) * len(specs)
-    work = sum(estimated_seconds(spec, len(one.train)) for one in splits for spec in specs)
-    # a fold is the unit of work: the last round of workers may be half empty
-    seconds = work / len(splits) * -(-len(splits) // n_workers)
-    said = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    """Print how many fits there are and how long they take; return the seconds."""
+    n_fits, seconds = len(splits) * len(specs), cost_of(splits, specs, workers)
+    rows = sum(len(split.train) for split in splits) / len(splits)
     console.print(
-        f"Folds: {len(splits)}, {n_workers} at a time; fits: {n_fits}, of about "
-        f"{rows / n_fits:,.0f} rows each; estimated time: {said}."
+        f"Folds: {len(splits)}, {min(workers, len(splits))} at a time; fits: {n_fits}, of about "
+        f"{rows:,.0f} rows each; estimated time: {spoken(seconds)}."
     )
     return seconds
 
 
-def _configuration(spec: FoldSpec, windows: tuple[Window, ...]) -> str:
+def say_budget(console: Console, budget: float | None, wanted: int, paid: int, what: str) -> None:
+    """Print what a budget left of what was asked for."""
+    if budget is not None:
+        console.print(f"The budget of {spoken(budget)} pays {paid} of {wanted} {what}.")
+
+
+def fold_configuration(spec: FoldSpec, windows: tuple[Window | Choice, ...]) -> str:
+    """Return the digest of all that decides the forecasts of folds."""
     return configuration_digest(
         {
             "code": code_digest(),
@@ -207,13 +244,14 @@ def _configuration(spec: FoldSpec, windows: tuple[Window, ...]) -> str:
     )
 
 
-def _plan(
+def plan_of(
     home: Path,
     material: Material,
     spec: FoldSpec,
-    windows: tuple[Window, ...],
+    windows: tuple[Window | Choice, ...],
     configuration: str,
 ) -> FoldPlan:
+    """Put on disk what the folds share, in a folder of their configuration."""
     folder = material.place(home) / configuration[:16]
     folder.mkdir(parents=True, exist_ok=True)
     refuse_unshared(folder)

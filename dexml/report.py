@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from dexml.charts import fan_chart, fold_timeline, logit_bars
 from dexml.drawing import Line, Strip, equity_curve, gauge, heat_map, part_bands, strips
 from dexml.errors import UsageError
 
@@ -59,8 +60,10 @@ def render_report(result: Mapping[str, Any], book: Mapping[str, Any] | None = No
         buy_and_hold_return}` and `significance.{sharpe, deflated_sharpe_probability, n_trials}`
         of the backtest that the verdict rests on, `decisions`, `declined` (by reason), `orders`,
         `fills`, `equity`, `curve.{at, equity, buy_and_hold}`, `stages` (name, seconds,
-        peak_rss_mb), `seconds`, `peak_rss_mb`, `config`, `cycles.{asked, decided}`. What is
-        absent is shown as a dash, never as a number, or not at all.
+        peak_rss_mb), `seconds`, `peak_rss_mb`, `config`, `cycles.{asked, decided}`;
+        of `dexml validate` also `monte_carlo`, `prices`, `folds`, `paths` and
+        `significance.{pbo, pbo_reason, pbo_logits}`. What is absent is shown
+        as a dash, never as a number, or not at all.
     book : mapping, optional
         The book as `dexml.book.view.book_view` gives it.
 
@@ -111,7 +114,29 @@ def _context(result: Mapping[str, Any]) -> dict[str, Any]:
         "cycles": result.get("cycles"),
         "stages": [_stage(row) for row in _stages(result.get("stages") or ())],
         "configuration": list(_flat(result.get("config") or {})),
+        "validation": _validation(result),
     }
+
+
+def _validation(result: Mapping[str, Any]) -> dict[str, Any]:
+    significance, folds = result.get("significance") or {}, result.get("folds")
+    drawn = {**(result.get("monte_carlo") or {}), **(result.get("prices") or {})}
+    logits = significance.get("pbo_logits")
+    return {
+        "fans": [_fan(name, one) for name, one in drawn.items()],
+        "pbo": significance.get("pbo"),
+        "pbo_reason": significance.get("pbo_reason"),
+        "logits": logit_bars(logits["edges"], logits["counts"]) if logits else None,
+        "folds": fold_timeline(folds) if folds else None,
+        "paths": list(result.get("paths") or ()),
+    }
+
+
+def _fan(name: str, drawn: Mapping[str, Any]) -> dict[str, Any]:
+    if "skipped" in drawn:
+        return {"name": name, "skipped": drawn["skipped"]}
+    unit = "trades" if name == "trades" else "bars"
+    return {"name": name, "skipped": None, "chart": fan_chart(drawn["fan"], unit), **drawn}
 
 
 def _book_context(book: Mapping[str, Any] | None) -> dict[str, Any]:

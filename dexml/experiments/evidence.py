@@ -22,15 +22,15 @@ from dexml.experiments.scoring import (
     rule_for,
     target_scores,
 )
-from dexml.experiments.trials import TrialCount, count_trials
+from dexml.experiments.simulating import simulate_backtest
+from dexml.experiments.trials import TrialCount, count_trials, overfitting_of
 from dexml.models.suite import ENSEMBLE
 from dexml.state import KernelConfig
 from dexml.validation.significance import deflated_sharpe_ratio, forecast_skill
 
-__all__ = ["Judged", "judge_forecasts"]
+__all__ = ["Judged", "judge_forecasts", "trade_forecasts"]
 
 _START = Decimal(10_000)  # cash of a backtest, in the quote currency
-PBO_LEAST = 10  # configurations below which the probability of overfitting means nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,6 +51,8 @@ class Judged:
         Digest of everything that could change the result, but for `kernel`.
     kernel : KernelConfig
         Everything that can change a decision; its time step is that of the bars.
+    simulations, seed : int
+        Of the Monte Carlo on what was traded.
     """
 
     forecasts: pd.DataFrame
@@ -59,13 +61,15 @@ class Judged:
     trials: Path
     configuration: str
     kernel: KernelConfig = field(default_factory=KernelConfig)
+    simulations: int = 1_000
+    seed: int = 0
 
 
 def judge_forecasts(judged: Judged) -> dict[str, Any]:
-    """Return `targets`, `ensemble`, `strategy`, `significance`, `verdict` and `edge`.
+    """Return `targets`, `ensemble`, `strategy`, `significance`, `monte_carlo`, `verdict`, `edge`.
 
-    `ensemble` and `strategy` are None when no target speaks of direction, for then there is
-    nothing to trade on.
+    `ensemble`, `strategy` and `monte_carlo` are None when no target speaks of direction, for then
+    there is nothing to trade on.
     """
     by_target = dict(list(judged.forecasts.groupby("target")))
     ensemble = by_target.pop(ENSEMBLE, None)
@@ -79,7 +83,7 @@ def judge_forecasts(judged: Judged) -> dict[str, Any]:
     rows = _indexed(ensemble)
     truth = _truth(judged.truth, Target.DIRECTION, rows)
     signal = ensemble_scores(rows["y"], rows["p"], float(rows["train_rate"].iloc[0]), truth)
-    tested = _traded(judged)
+    tested = trade_forecasts(judged)
     returns = tested.equity.pct_change().dropna()
     trials = count_trials(judged.trials, _configuration(judged), returns)
     strategy = _strategy(tested)
@@ -91,7 +95,9 @@ def judge_forecasts(judged: Judged) -> dict[str, Any]:
         "targets": scores,
         "ensemble": signal,
         "strategy": strategy,
-        "significance": _significance(strategy["sharpe_ratio"], probability, trials),
+        "significance": _significance(strategy["sharpe_ratio"], probability, trials)
+        | _overfitting(judged.trials),
+        "monte_carlo": simulate_backtest(tested, judged.simulations, judged.seed),
         "verdict": sentence,
         "edge": edge,
     }
@@ -140,12 +146,14 @@ def _nothing_traded(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "ensemble": None,
         "strategy": None,
         "significance": _significance(None, None, None),
+        "monte_carlo": None,
         "verdict": sentence,
         "edge": False,
     }
 
 
-def _traded(judged: Judged) -> BacktestReport:
+def trade_forecasts(judged: Judged) -> BacktestReport:
+    """Return what trading the ensemble's forecasts gave, after all costs."""
     forecasts = judged.forecasts
     spoken = forecasts.pivot(index=["closed_at", "symbol"], columns="target", values="p")
     signals = spoken.rename(columns={ENSEMBLE: "probability"})
@@ -196,7 +204,20 @@ def _significance(
         "sharpe": sharpe,
         "deflated_sharpe_probability": probability,
         "pbo": None,
-        "pbo_reason": f"needs {PBO_LEAST} configurations compared in one run, this run had 1",
+        "pbo_reason": "nothing was traded",
         "n_trials": n_trials,
         "effective_trials": trials.effective_trials if trials else 0.0,
+    }
+
+
+def _overfitting(trials: Path) -> dict[str, Any]:
+    found = overfitting_of(trials)
+    if isinstance(found, str):
+        return {"pbo": None, "pbo_reason": found}
+    counts, edges = np.histogram(found.logits, bins=20)
+    return {
+        "pbo": found.probability,
+        "pbo_reason": None,
+        "pbo_degradation": found.degradation,
+        "pbo_logits": {"edges": edges.round(6).tolist(), "counts": counts.tolist()},
     }

@@ -9,7 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-__all__ = ["TrialCount", "count_trials", "effective_trials"]
+from dexml.validation.overfitting import Overfitting, probability_of_overfitting
+
+__all__ = ["TrialCount", "count_trials", "effective_trials", "overfitting_of"]
+
+LEAST_COMMON = 32  # two bars for each of the 16 blocks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +52,31 @@ def count_trials(folder: Path, configuration: str, returns: pd.Series) -> TrialC
     partial = path.with_suffix(f".{os.getpid()}.partial")
     returns.rename("return").to_frame().to_parquet(partial)
     partial.replace(path)
-    files = sorted(folder.glob("*.parquet"))
-    tried = pd.concat({file.stem: pd.read_parquet(file)["return"] for file in files}, axis=1)
+    tried = _tried(folder)
     deviations = tried.std(ddof=1)
     sharpe = (tried.mean() / deviations.where(deviations > 0)).fillna(0.0)
     return TrialCount(
-        n_trials=len(files),
+        n_trials=tried.shape[1],
         effective_trials=effective_trials(tried),
-        variance=float(sharpe.var(ddof=1)) if len(files) > 1 else 0.0,
+        variance=float(sharpe.var(ddof=1)) if tried.shape[1] > 1 else 0.0,
     )
+
+
+def overfitting_of(folder: Path) -> Overfitting | str:
+    """Return how the choice among all configurations kept in `folder` would have done, or why not.
+
+    Only bars that all of them traded count: what is judged on other bars cannot be compared.
+    """
+    common = _tried(folder).dropna()
+    if len(common) < LEAST_COMMON:
+        return f"needs {LEAST_COMMON} bars that all configurations share, was {len(common)}"
+    found = probability_of_overfitting(common)
+    return found if found.reason is None else found.reason
+
+
+def _tried(folder: Path) -> pd.DataFrame:
+    files = sorted(folder.glob("*.parquet"))
+    return pd.concat({file.stem: pd.read_parquet(file)["return"] for file in files}, axis=1)
 
 
 def effective_trials(returns: pd.DataFrame) -> float:

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dexml.experiments.trials import count_trials, effective_trials
+from dexml.experiments.trials import count_trials, effective_trials, overfitting_of
+from dexml.validation.overfitting import probability_of_overfitting
 
 HOURS = pd.date_range("2024-01-01", periods=2_000, freq="h", tz="UTC", name="closed_at")
 
@@ -43,3 +44,18 @@ def test_half_correlated_trials_are_worth_what_the_formula_says() -> None:
     rho = tried.corr().to_numpy()[~np.eye(4, dtype=bool)].mean()
     assert effective_trials(tried) == pytest.approx(rho + (1 - rho) * 4, abs=1e-9)
     assert 2.2 < effective_trials(tried) < 2.8
+
+
+def test_the_choice_among_all_kept_configurations_is_judged_on_the_bars_they_share(
+    tmp_path: Path,
+) -> None:
+    for seed in range(9):
+        count_trials(tmp_path, f"trial-{seed}", _returns(seed))
+    assert overfitting_of(tmp_path) == "needs 10 configurations, was 9"
+    count_trials(tmp_path, "trial-9", _returns(9).iloc[:1_500])
+    found = overfitting_of(tmp_path)
+    assert not isinstance(found, str)
+    shared = pd.concat([_returns(seed).iloc[:1_500] for seed in range(10)], axis=1)
+    assert found.probability == probability_of_overfitting(shared).probability
+    count_trials(tmp_path, "elsewhere", _returns(10).iloc[1_480:])
+    assert overfitting_of(tmp_path) == "needs 32 bars that all configurations share, was 20"

@@ -1,0 +1,1 @@
+"""Passes over whole histories in machine code, for sweeps and simulations."""
