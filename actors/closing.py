@@ -75,7 +75,7 @@ def _lived(result: dict[str, Any]) -> tuple[str, str]:
     decide = "decide the same, to the byte" if same else "DO NOT DECIDE THE SAME"
     return (
         f"Live, {lived['decided']} of the {lived['asked']} bars after them: "
-        f"{result['decisions']} decisions, declined: "
+        f"{result['decisions']} decisions, {result['held']} to hold, declined: "
         f"{declined or 'none'}; {result['orders']} orders, {result['fills']} fills; equity "
         f"{result['equity']:,.2f} after costs, buy and hold after its entry fee "
         f"{result['buy_and_hold']:,.2f}{seen}.",

@@ -127,6 +127,7 @@ def live(evidence: Evidence) -> dict[str, Any]:
         "decisions": len(decided),
         "decisions_digest": _digest(decided),
         "declined": dict(sorted(declined.items())),
+        "held": sum(one.action is Action.HOLD for one in decided),
         "orders": sum(isinstance(one, Trade) for one in commands),
         "fills": len(trades),
         "alerts": len(alerts),

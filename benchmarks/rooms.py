@@ -16,6 +16,6 @@ KERNEL = (
 
 def kernel_tests() -> list[str]:
     """Return the tests of the decision kernel: of its modules, of whole lives, of histories."""
-    named = [f"tests/dexml/test_{name}.py" for name in KERNEL]
-    more = ["tests/dexml/test_system_stateful.py", "tests/dexml/experiments/test_backtest.py"]
-    return [name for name in [*named, *more] if (ROOT / name).is_file()]
+    found = [path for name in KERNEL for path in (ROOT / "tests/dexml").glob(f"test_{name}*.py")]
+    named = sorted({str(path.relative_to(ROOT)) for path in found})
+    return [*named, "tests/dexml/experiments/test_backtest.py"]

@@ -1,9 +1,5 @@
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,6 +17,7 @@ from dexml.state import KernelConfig
 from dexml.system import initial_state
 from serve_app import ActorBackend, ServeArgs, _hold, http_options
 from tests import planted_book as book
+from tests.own_process import said_by
 from tests.recorded_run import hourly
 
 ARGS = ServeArgs(run="r1", database_url="-", instruments=book.NAMES, simulated=True)
@@ -67,21 +64,8 @@ def test_buy_and_hold_pays_the_pool_fee_of_the_run(tmp_path: Path, fee_bps: int)
 
 
 @pytest.fixture(scope="module")
-def seen() -> dict[str, Any]:
-    """What a process of its own saw: Ray reads its token once."""
-    root = Path(__file__).resolve().parents[1]
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.serve_scene"],
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr[-4_000:]
-    said: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
-    return said
+def seen() -> Any:
+    return said_by("tests.serve_scene")
 
 
 @pytest.mark.ray

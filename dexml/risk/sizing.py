@@ -105,7 +105,7 @@ def payoff(outcomes: Sequence[float], config: SizingConfig) -> Payoff:
     Examples
     --------
     >>> payoff([0.5, -0.5], SizingConfig())
-    Payoff(win=1.0, loss=1.0, base_rate=0.5)
+    Payoff(win=1.0, loss=1.0, base_rate=0.5, is_fraction=False)
     """
     if config.odds == "seed":
         return _SEED

@@ -40,6 +40,7 @@ def _result() -> dict[str, Any]:
             "n_trials": 3,
         },
         "declined": {"abstain": 10, "cost": 200},
+        "held": 87,
         "replay": {"identical": True},
         "backtest_identical": True,
         "run": RUN,
@@ -124,3 +125,8 @@ def test_the_report_holds_the_book_as_the_ledger_has_it(tmp_path: Path) -> None:
     assert "<b>40 of 44</b><span>bars decided" in html
     assert "<h2>Book over time" in html
     assert "2020-03 covid crash" in html
+
+
+def test_every_decision_is_told_by_what_became_of_it(tmp_path: Path) -> None:
+    said = " ".join(_lines(200, tmp_path))
+    assert "300 decisions, 87 to hold, declined: 10 abstain, 200 cost; 3 orders" in said

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.own_process import said_by
+
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
@@ -19,17 +15,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What a process of its own saw: Ray reads its token once, and an actor changes its class."""
     folder = tmp_path_factory.mktemp("ray")
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.actors.risk_scenes", str(folder)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr[-4_000:]
-    return json.loads(ended.stdout.splitlines()[-1])
+    return said_by("tests.actors.risk_scenes", str(folder))
 
 
 def test_of_20_callers_that_race_for_the_last_of_a_limit_one_gets_its_order(seen: Any) -> None:

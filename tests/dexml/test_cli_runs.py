@@ -125,7 +125,7 @@ def test_status_without_a_run_tells_what_was_imported(dexml: Dexml, empty: Path)
     assert said.code == 0
     assert "BTC/USDT   1h  health 0.96 at 2024-01-09 08:00 (4% of the last 24 bars" in said.out
     assert "; health 0.00 now, no new risk (no bar), newest bar " in said.out
-    assert "; from binance; 1 bar in quarantine: price jump 1\n" in said.out
+    assert "; from binance; 1 bar in quarantine: price jump for one bar 1\n" in said.out
     result = dexml("status", "--json").last_line()
     (row,) = result["data"]
     assert (result["run"], row["bars_in_quarantine"]) == (None, 1)

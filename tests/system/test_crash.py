@@ -26,16 +26,17 @@ def seen(
         [sys.executable, "-m", "tests.system.scenes", str(home), trained[1]],
         env=environment,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
     try:
-        said, _ = process.communicate(timeout=500)
+        said, why = process.communicate(timeout=570)
     except BaseException:
         os.kill(process.pid, signal.SIGTERM)
         process.wait(timeout=60)
         raise
-    assert process.returncode == 0
+    assert process.returncode == 0, why[-4_000:]
     return json.loads(said.splitlines()[-1])
 
 

@@ -1,9 +1,5 @@
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +12,7 @@ from dexml.errors import ModelError
 from dexml.models.checks import CHECKS, Bench, Candidate
 from dexml.models.rules import Reversal
 from tests.dexml.models.candidates import CANDIDATES
+from tests.own_process import said_by
 
 NAMES = [one.name for one in CANDIDATES]
 
@@ -33,18 +30,8 @@ def test_every_forecaster_stands_every_check(bench: Bench, check: Callable[[Benc
 @pytest.mark.ray
 @pytest.mark.slow
 def test_every_forecaster_passes_through_ray(tmp_path: Path) -> None:
-    root = Path(__file__).resolve().parents[3]
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.dexml.models.ray_scene", str(tmp_path)],
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr[-4_000:]
-    assert json.loads(ended.stdout.splitlines()[-1]) == dict.fromkeys(NAMES, True)
+    same = said_by("tests.dexml.models.ray_scene", str(tmp_path))
+    assert same == dict.fromkeys(NAMES, True)
 
 
 @dataclass(frozen=True)
