@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from dexml.validation.fast.compiled import compiled
-from dexml.validation.fast.tape import N_SLIPS, Order, Tape
+from dexml.validation.fast.fills import buy, guard, round_trip, sell
+from dexml.validation.fast.tape import Order, Tape
 from dexml.validation.fast.words import ACTIONS, REASONS, Market, Rules
 
 __all__ = ["decide_all"]
 
-LEAST_SLIPS, LEAST_SLIPPAGE = 10, 1e-4
 HAIR_VAR, HAIR_ROOM, REFUSAL, DAY_US = 0.9999, 0.999999, 0.7, 86_400_000_000
 ENTER, INCREASE, HOLD, EXIT, DECLINE = ACTIONS
 EDGE, BAND, COST, ABSTAIN, RISK, PORTFOLIO, LIMIT, CASH, MODE, DATA, PROTECTION = REASONS[:11]
@@ -41,7 +41,7 @@ def _prices(t: int, market: Market, rules: Rules, tape: Tape) -> None:
             continue
         level = book.take_profit if touched == TAKE_PROFIT else price
         at = opened_at + rules.step * (phase + 1) // 3
-        _sell(t - 1, Order(at, level, level, touched), market, rules, tape)
+        sell(t - 1, Order(at, level, level, touched), market, rules, tape)
         if book.quantity == 0:
             return
 
@@ -63,7 +63,7 @@ def _close(t: int, market: Market, rules: Rules, tape: Tape) -> None:
     equity = book.cash + book.quantity * price
     tape.equity[t] = equity
     book.peak = max(book.peak, equity)
-    _guard(equity, rules, tape)
+    guard(equity, rules, tape)
     action, reason = _wanted(t, equity, market, rules, tape)
     amount = 0.0
     if action in (ENTER, INCREASE):
@@ -84,31 +84,12 @@ def _carry_out(t: int, amount: float, market: Market, rules: Rules, tape: Tape) 
         return
     book, price = tape.book[0], market.close[t]
     if t + 1 == len(market.at) or market.at[t + 1] != market.at[t] + rules.step:
-        _guard(book.cash + book.quantity * price, rules, tape)  # over a hole nothing is filled
+        guard(book.cash + book.quantity * price, rules, tape)  # over a hole nothing is filled
     elif action == EXIT:
         order = Order(filled_at, market.open[t + 1], price, tape.reason[t])
-        _sell(t, order, market, rules, tape)
+        sell(t, order, market, rules, tape)
     else:
-        _buy(t, amount, market, rules, tape)
-
-
-@compiled
-def _guard(equity: float, rules: Rules, tape: Tape) -> None:
-    book = tape.book[0]
-    daily = 1 - equity / book.day_open if book.day_open > 0 else 0.0
-    fallen = 1 - equity / book.peak if book.peak > 0 else 0.0
-    calm = daily <= rules.daily_loss and fallen <= rules.drawdown
-    calm = calm and book.losses_in_row <= rules.consecutive_losses
-    if not (calm and _slippage_ratio(tape) <= rules.slippage_ratio):
-        book.reducing = 1.0
-
-
-@compiled
-def _slippage_ratio(tape: Tape) -> float:
-    n = min(tape.book[0].n_fills, N_SLIPS)
-    if n < LEAST_SLIPS:
-        return 0.0
-    return float(tape.slips[:n, 0].mean() / max(tape.slips[:n, 1].mean(), LEAST_SLIPPAGE))
+        buy(t, amount, market, rules, tape)
 
 
 @compiled
@@ -159,7 +140,7 @@ def _sized(t: int, equity: float, market: Market, rules: Rules) -> tuple[float, 
     most = min(rules.weight_limit * equity, rules.pool_limit)
     damping = equity / (1 + 10 * market.volatility[t])
     notional = min(most, market.fraction[t] * damping)
-    cost = _round_trip(max(notional, rules.min_notional), rules)
+    cost = round_trip(max(notional, rules.min_notional), rules)
     if market.measured[t]:  # win and loss after costs
         p, move = market.probability[t], market.move[t]
         win, loss = market.win[t] * move - cost, market.loss[t] * move + cost
@@ -218,9 +199,23 @@ def _unsuitable(t: int, weight: float, market: Market, rules: Rules, tape: Tape)
     n_stops = np.sum(tape.stops > market.at[t] - rules.stop_window)
     if n_stops >= rules.max_stops or market.at[t] < book.closed_until:
         return PROTECTION
+    if _earns_little(market.at[t] - rules.low_profit_window, rules, tape):
+        return PROTECTION
     if book.reducing > 0:
         return MODE
     return RISK if _score(t, weight, market, rules, tape) >= REFUSAL else NOTHING
+
+
+@compiled
+def _earns_little(since: int, rules: Rules, tape: Tape) -> bool:
+    n_sales, earned = 0, 0.0
+    for row in range(tape.book[0].n_fills - 1, -1, -1):
+        fill = tape.fills[row]
+        if fill.at <= since:
+            break
+        if fill.buys == 0:
+            n_sales, earned = n_sales + 1, earned + fill.earned
+    return bool(n_sales >= rules.low_profit_trades and earned < rules.least_profit)
 
 
 @compiled
@@ -233,68 +228,3 @@ def _score(t: int, weight: float, market: Market, rules: Rules, tape: Tape) -> f
         part = 1.0 if use > 2 else min(1.0, REFUSAL * (use * use) * (use * use))
         most, kept = max(most, part), kept * (1 - part)
     return min(1.0, max(most, 1 - kept))
-
-
-@compiled
-def _buy(t: int, amount: float, market: Market, rules: Rules, tape: Tape) -> None:
-    book, price, reference = tape.book[0], market.open[t + 1], market.close[t]
-    base = np.floor(_swap(amount, rules) / price * rules.base_unit) / rules.base_unit
-    if base < amount / reference * (1 - rules.slippage) or base <= 0:
-        _guard(book.cash + book.quantity * reference, rules, tape)
-        return
-    _slipped(1 - base * reference / amount, amount, rules, tape)
-    if book.quantity == 0:
-        paid = amount / base
-        distance = rules.stop_atr * market.atr[t]
-        profit = distance * rules.take_profit_ratio * (market.win[t] / market.loss[t])
-        book.stop, book.take_profit = max(paid * 1e-6, paid - distance), paid + profit
-        book.entered_at, book.best, book.paid = market.at[t] + rules.latency, paid, 0.0
-    book.quantity += base
-    book.paid += amount + rules.gas
-    book.cash -= amount + rules.gas
-    _write(t, 1, base, amount, tape.reason[t], tape)
-    _guard(book.cash + book.quantity * reference, rules, tape)
-
-
-@compiled
-def _sell(t: int, order: Order, market: Market, rules: Rules, tape: Tape) -> None:
-    book = tape.book[0]
-    base, worth = book.quantity, book.quantity * order.reference
-    out = np.floor(_swap(base * order.price, rules) * rules.quote_unit) / rules.quote_unit
-    if out < worth * (1 - rules.exit_slippage) or out <= 0:
-        _guard(book.cash + base * market.close[t], rules, tape)
-        return
-    _slipped(1 - out / worth, worth, rules, tape)
-    book.losses_in_row = book.losses_in_row + 1 if out - rules.gas < book.paid else 0.0
-    book.cash += out - rules.gas
-    book.quantity = 0.0
-    if order.reason == STOP:
-        tape.stops[np.argmin(tape.stops)] = order.at
-        book.closed_until = order.at + rules.cooldown
-    _write(t, 0, base, out, order.reason, tape)
-    _guard(book.cash, rules, tape)
-
-
-@compiled
-def _slipped(realised: float, notional: float, rules: Rules, tape: Tape) -> None:
-    row = tape.book[0].n_fills % N_SLIPS
-    tape.slips[row, 0], tape.slips[row, 1] = realised, 1 - _swap(notional, rules) / notional
-
-
-@compiled
-def _write(t: int, buys: int, base: float, quote: float, reason: int, tape: Tape) -> None:
-    book = tape.book[0]
-    fill = tape.fills[book.n_fills]
-    fill.row, fill.buys, fill.reason, fill.base, fill.quote = t, buys, reason, base, quote
-    book.n_fills += 1
-
-
-@compiled
-def _swap(amount: float, rules: Rules) -> float:
-    kept = amount * (1 - rules.fee)
-    return kept * rules.depth / (rules.depth + kept)
-
-
-@compiled
-def _round_trip(notional: float, rules: Rules) -> float:
-    return (notional - _swap(_swap(notional, rules), rules) + 2 * rules.gas) / notional

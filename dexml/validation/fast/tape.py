@@ -21,8 +21,8 @@ BOOK = np.dtype(
     + [(name, np.int64) for name in ("entered_at", "day", "closed_until", "n_fills")]
 )
 FILL = np.dtype(
-    [(name, np.int64) for name in ("row", "buys", "reason")]
-    + [(name, np.float64) for name in ("base", "quote")]
+    [(name, np.int64) for name in ("row", "at", "buys", "reason")]
+    + [(name, np.float64) for name in ("base", "quote", "earned")]
 )
 
 
@@ -36,7 +36,8 @@ class Tape(NamedTuple):
     action, reason : ndarray of int64, shape (n_bars,)
         Places in `Action` and `Reason`.
     fills : structured ndarray of `FILL`, shape (2 * n_bars,)
-        Only the first `book.n_fills` are written; `row` is that of the close before the fill.
+        Only the first `book.n_fills` are written; `row` is that of the close before the fill,
+        `earned` what a sale returned on what was paid, after gas.
     book : structured ndarray of `BOOK`, shape (1,)
     slips : ndarray of shape (20, 2)
         Realised and modelled slippage of the latest fills.

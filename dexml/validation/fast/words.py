@@ -68,6 +68,9 @@ class Rules(NamedTuple):
     cooldown: int
     stop_window: int
     max_stops: int
+    low_profit_window: int
+    low_profit_trades: int
+    least_profit: float
     horizon: int
     window: int
     warm_up: int

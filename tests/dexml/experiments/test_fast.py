@@ -23,6 +23,7 @@ from dexml.risk.trips import TripLimits
 from dexml.state import KernelConfig
 
 NAME = "BTC/USDT"
+UNGUARDED = PolicyConfig(least_profit=-1.0)
 
 
 def market(
@@ -87,6 +88,8 @@ CONFIGURATIONS = st.builds(
         rebalance_band=st.sampled_from([0.0, 0.05]),
         cooldown_bars=st.sampled_from([0, 3]),
         max_stops=st.sampled_from([2, 8]),
+        low_profit_trades=st.sampled_from([1, 4]),
+        least_profit=st.sampled_from([-0.10, 0.0]),
     ),
     sizing=st.builds(
         SizingConfig, min_outcomes=st.sampled_from([5, 100]), max_outcomes=st.just(120)
@@ -131,7 +134,7 @@ def test_trades_and_equity_are_those_of_the_decision_kernel(
 
 
 def test_a_usual_history_has_every_kind_of_trade_and_agrees_in_all() -> None:
-    bars, config = market(1, 400), KernelConfig(window_bars=100)
+    bars, config = market(1, 400), KernelConfig(window_bars=100, policy=UNGUARDED)
     said = forecasts(1, 400, 0.62, 0.15)
     exact = slow(bars, said, config, 10_000)
     fast = fast_backtest(bars, said, config)
@@ -142,11 +145,23 @@ def test_a_usual_history_has_every_kind_of_trade_and_agrees_in_all() -> None:
 
 def test_a_wild_market_is_refused_for_its_risk_in_both() -> None:
     bars, said = market(4, 300, sigma=0.032), forecasts(4, 300, 0.7, 0.15)
-    fast = fast_backtest(bars, said, KernelConfig(window_bars=60))
-    refuse_difference(slow(bars, said, KernelConfig(window_bars=60), 10_000), fast)
+    config = KernelConfig(window_bars=60, policy=UNGUARDED)
+    fast = fast_backtest(bars, said, config)
+    refuse_difference(slow(bars, said, config, 10_000), fast)
     refused = Counter(fast.decisions["reason"])
     assert refused["risk"] > 10
     assert len(fast.fills) > 2
+
+
+def test_an_instrument_that_earns_little_is_left_alone_in_both() -> None:
+    bars, said = market(1, 400), forecasts(1, 400, 0.62, 0.15)
+    guarded = KernelConfig(
+        window_bars=100, policy=PolicyConfig(low_profit_trades=2, least_profit=0.01)
+    )
+    fast = fast_backtest(bars, said, guarded)
+    refuse_difference(slow(bars, said, guarded, 10_000), fast)
+    usual = fast_backtest(bars, said, KernelConfig(window_bars=100))
+    assert 0 < len(fast.fills) < len(usual.fills)
 
 
 def test_a_bar_that_touches_both_levels_is_stopped_at_its_low_in_both() -> None:
