@@ -63,6 +63,11 @@ def _tested(result: dict[str, Any]) -> str:
         parts.append(f"above 0 with probability {probability:.3f} after {trials} trial(s)")
     if reached is not None:
         parts.append(f"{reached:.0%} of the reachable edge")
+    if strategy.get("bayes_sharpe_ratio") is not None:
+        parts.append(
+            f"where the true probabilities of this planted market earn "
+            f"{strategy['bayes_total_return']:+z.1%}, Sharpe {strategy['bayes_sharpe_ratio']:.2f}"
+        )
     return f"Backtest of the unseen bars: {', '.join(parts)}."
 
 

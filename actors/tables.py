@@ -25,6 +25,11 @@ def print_verdict(console: Console, result: Mapping[str, Any]) -> None:
             f"{strategy['total_return']:+z.2%} after costs, buy and hold after its entry fee "
             f"{strategy['buy_and_hold_return']:+z.2%}, deepest fall {strategy['max_drawdown']:.2%}."
         )
+    if strategy is not None and strategy.get("bayes_sharpe_ratio") is not None:
+        console.print(
+            f"The true probabilities, traded the same way: {strategy['bayes_total_return']:+z.2%}, "
+            f"Sharpe {strategy['bayes_sharpe_ratio']:.2f} a year."
+        )
     if significance["deflated_sharpe_probability"] is not None:
         console.print(
             f"Sharpe {significance['sharpe']:.2f} a year; deflated for "

@@ -38,6 +38,12 @@ _EVIDENCE = (
         "mean return of a bar over its standard deviation, scaled to a year",
     ),
     (
+        "best possible",
+        "bayes_sharpe_ratio",
+        "{:z.2f}",
+        "Sharpe ratio of the same policy with the true probabilities; known on a planted market",
+    ),
+    (
         "deflated probability",
         "deflated_sharpe_probability",
         "{:.3f}",

@@ -86,7 +86,7 @@ def judge_forecasts(judged: Judged) -> dict[str, Any]:
     tested = trade_forecasts(judged)
     returns = tested.equity.pct_change().dropna()
     trials = count_trials(judged.trials, _configuration(judged), returns)
-    strategy = _strategy(tested)
+    strategy = _strategy(tested) | _best_possible(judged, truth)
     probability = _deflated(returns.to_numpy(dtype=np.float64), trials)
     edge, sentence = forecast_verdict(
         signal, strategy | {"deflated_sharpe_probability": probability}
@@ -158,7 +158,11 @@ def trade_forecasts(judged: Judged) -> BacktestReport:
     spoken = forecasts.pivot(index=["closed_at", "symbol"], columns="target", values="p")
     signals = spoken.rename(columns={ENSEMBLE: "probability"})
     signals.index = signals.index.set_names(["closed_at", "instrument"])
-    first, last = forecasts["closed_at"].min(), forecasts["closed_at"].max()
+    return _trade(judged, signals)
+
+
+def _trade(judged: Judged, signals: pd.DataFrame) -> BacktestReport:
+    first, last = judged.forecasts["closed_at"].min(), judged.forecasts["closed_at"].max()
     stamp = to_datetime64(first.to_pydatetime())
     bars = {
         name: series.take(slice(int(series.closed_at.searchsorted(stamp)), None))
@@ -180,6 +184,14 @@ def _strategy(tested: BacktestReport) -> dict[str, Any]:
         "buy_and_hold_return": held / float(_START) - 1,
         "bars": len(tested.equity),
     }
+
+
+def _best_possible(judged: Judged, truth: pd.Series | None) -> dict[str, float | None]:
+    """Return what the same policy earns with the true probabilities, where they are known."""
+    if truth is None:
+        return {"bayes_sharpe_ratio": None, "bayes_total_return": None}
+    metrics = _trade(judged, truth.to_frame("probability")).metrics
+    return {f"bayes_{name}": metrics[name] for name in ("sharpe_ratio", "total_return")}
 
 
 def _deflated(returns: Any, trials: TrialCount) -> float | None:

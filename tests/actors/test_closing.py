@@ -130,3 +130,10 @@ def test_the_report_holds_the_book_as_the_ledger_has_it(tmp_path: Path) -> None:
 def test_every_decision_is_told_by_what_became_of_it(tmp_path: Path) -> None:
     said = " ".join(_lines(200, tmp_path))
     assert "300 decisions, 87 to hold, declined: 10 abstain, 200 cost; 3 orders" in said
+
+
+def test_a_planted_market_says_what_the_true_probabilities_earn() -> None:
+    result = _result()
+    assert "true probabilities" not in closing._tested(result)
+    result["strategy"] |= {"bayes_sharpe_ratio": 31.4, "bayes_total_return": 0.42}
+    assert "of this planted market earn +42.0%, Sharpe 31.40" in closing._tested(result)

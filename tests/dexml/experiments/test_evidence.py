@@ -57,7 +57,9 @@ def test_the_truth_reaches_the_whole_edge_and_pays(market: PlantedMarket, tmp_pa
     assert result["edge"] is True
     assert result["significance"]["deflated_sharpe_probability"] > 0.95
     assert (result["significance"]["n_trials"], result["significance"]["pbo"]) == (1, None)
-    assert result["strategy"]["orders"] > 0
+    strategy = result["strategy"]
+    assert strategy["orders"] > 0
+    assert strategy["bayes_sharpe_ratio"] == pytest.approx(strategy["sharpe_ratio"])
     assert set(result["targets"]) == {"direction"}
 
 
@@ -95,6 +97,7 @@ def test_a_coin_has_no_edge_and_trades_nothing(market: PlantedMarket, tmp_path: 
     assert result["edge"] is False
     assert result["verdict"].startswith("No evidence of an edge")
     assert result["strategy"]["orders"] == 0
+    assert result["strategy"]["bayes_sharpe_ratio"] > 5
     assert result["significance"]["deflated_sharpe_probability"] is None
 
 
