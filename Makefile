@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test lint faults bench soak clean
+.PHONY: install demo test whole lint faults bench soak clean
 
 install: $(STAMP)
 
@@ -21,6 +21,10 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Demos, kills and interruptions of the whole system: what CI runs beside `make test`.
+whole: install
+	$(BIN)/python -m pytest -m 'whole and not soak' -n 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff format --check .

@@ -32,9 +32,10 @@ _QUIET_PORTS = range(20_000, 32_000)  # above what Ray gives its workers, below 
 _METRIC_PORTS = ("AUTOSCALER_METRIC_PORT", "DASHBOARD_METRIC_PORT")
 
 
-def start_local(temp_dir: Path, *, num_cpus: int | None = None) -> str:
+def start_local(temp_dir: Path, *, num_cpus: int | None = None, dashboard: bool = True) -> str:
     """Start a Ray of our own on loopback, never joining another, and return its dashboard's URL.
 
+    Without `dashboard` there is none, and Ray starts with ten processes less; the URL is "".
     `RAY_AUTH_MODE=token` must be set before this module is imported, because Ray reads it once;
     without it nothing is started. The token is new for each start and lies in `temp_dir`.
 
@@ -57,7 +58,7 @@ def start_local(temp_dir: Path, *, num_cpus: int | None = None) -> str:
     ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
     _be_patient()
     try:
-        return _start(temp_dir, num_cpus)
+        return _start(temp_dir, num_cpus, dashboard)
     except Exception as first:  # Ray raises plain exceptions where one of its processes is late
         _LOG.warning("Ray did not start, trying once more", exc_info=first)
         _stop_remains(temp_dir)
@@ -65,20 +66,20 @@ def start_local(temp_dir: Path, *, num_cpus: int | None = None) -> str:
         ray.shutdown()  # else Ray does it when Python ends, and writes its folder anew
         raise
     try:
-        return _start(temp_dir, num_cpus)
+        return _start(temp_dir, num_cpus, dashboard)
     except Exception as error:
         raise EnvironmentRefused(
             "Ray", "must start", _last_line(error), "Close other programs and try again."
         ) from error
 
 
-def _start(temp_dir: Path, num_cpus: int | None) -> str:
+def _start(temp_dir: Path, num_cpus: int | None, dashboard: bool) -> str:
     with _ports_of_our_own(), _sigterm_put_off():
         context = ray.init(
             address="local",
             num_cpus=num_cpus,
             namespace=NAMESPACE,
-            include_dashboard=True,
+            include_dashboard=dashboard,
             dashboard_host="127.0.0.1",
             dashboard_port=free_port(),
             log_to_driver=False,
@@ -87,7 +88,7 @@ def _start(temp_dir: Path, num_cpus: int | None) -> str:
             runtime_env=_extended(),
             _temp_dir=str(temp_dir / _RAY),  # Ray opens it to everybody: only its parent is private
         )
-    return f"http://{context.dashboard_url}"
+    return f"http://{context.dashboard_url}" if dashboard else ""
 
 
 @contextmanager
@@ -164,7 +165,7 @@ def _ports_of_our_own() -> Iterator[None]:
 
 
 def join_or_start(temp_dir: Path, *, num_cpus: int | None = None) -> None:
-    """Join the cluster that submitted this job, else start a local one with `num_cpus`."""
+    """Join the cluster that submitted this job, else start one without dashboard, of `num_cpus`."""
     if os.environ.get("RAY_ADDRESS"):
         ray.init(
             namespace=NAMESPACE,
@@ -173,7 +174,7 @@ def join_or_start(temp_dir: Path, *, num_cpus: int | None = None) -> None:
             runtime_env=_extended(),
         )
     else:
-        start_local(temp_dir, num_cpus=num_cpus)
+        start_local(temp_dir, num_cpus=num_cpus, dashboard=False)
 
 
 def import_in_worker() -> None:

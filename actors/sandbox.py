@@ -114,8 +114,17 @@ def _temporary_files_in(folder: Path) -> Iterator[None]:
 def _sweep(home: Path) -> None:
     for path in home.rglob(".*.*"):
         match = _HALF_WRITTEN.fullmatch(path.name)
-        if match and not psutil.pid_exists(int(match[1])):  # others of this home live on
+        if match and not _is_written(path, int(match[1])):  # others of this home live on
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _is_written(path: Path, pid: int) -> bool:
+    # a process that nobody has reaped yet keeps its number, and a later one may have got it
+    with suppress(psutil.NoSuchProcess, FileNotFoundError):
+        writer = psutil.Process(pid)
+        began, changed = writer.create_time(), path.stat().st_mtime
+        return writer.status() != psutil.STATUS_ZOMBIE and began <= changed
+    return False
 
 
 def _stop_descendants(others: list[psutil.Process], grace_s: float = 3.0) -> None:

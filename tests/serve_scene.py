@@ -61,7 +61,7 @@ def main() -> None:
     port = cluster.free_port()
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     with sandbox() as folder:
-        cluster.start_local(folder, num_cpus=2)
+        cluster.start_local(folder, num_cpus=2, dashboard=False)
         actor = ray.remote(num_cpus=0)(StandIn).options
         kept = [actor(name=name, namespace=runtime.NAMESPACE).remote() for name in PARTS]
         serve.start(http_options=http_options(port=port))

@@ -119,7 +119,7 @@ def _stop(head: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.whole
 def test_a_submitted_job_walks_forward_on_the_cluster_and_leaves_it_as_it_was(
     cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -135,7 +135,7 @@ def test_a_submitted_job_walks_forward_on_the_cluster_and_leaves_it_as_it_was(
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.whole
 def test_without_the_token_nobody_can_submit(cluster: Cluster) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         cluster.get("/api/jobs/")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.ray, pytest.mark.whole, pytest.mark.xdist_group("demo")]
 SMALL = ("--symbols", "BTC/USDT", "--history", "1300", "--cycles", "5")
 
 

@@ -22,7 +22,7 @@ from dexml.targets import labels
 DIRECTIONAL = ("direction", "sentiment", "macro", "joint")
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 @pytest.mark.parametrize("seed", range(5))
 def test_the_ensemble_stays_at_chance(seed: int, tmp_path: Path) -> None:
     market = plant_market((), n_bars=1_400, seed=seed, bayes_accuracy=0.5)

@@ -186,7 +186,7 @@ def failure(reference: Any) -> str:
 
 def main(folder: Path) -> None:
     with sandbox() as place:
-        cluster.start_local(place, num_cpus=2)
+        cluster.start_local(place, num_cpus=2, dashboard=False)
         limits = OrderLimits(gross_notional=Decimal(500))
         url = f"sqlite:///{folder}/race.db"
         first = Scene(url, "race", NAMES, KernelConfig(orders=limits))

@@ -54,3 +54,25 @@ before.kill()
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert ran.stdout.split() == ["True", "False"], ran.stderr
+
+
+def test_what_nobody_writes_any_more_is_removed_and_what_somebody_writes_is_not(
+    tmp_path: Path,
+) -> None:
+    code = """
+import os, subprocess, sys, time
+from pathlib import Path
+from actors.sandbox import sandbox
+home = Path(sys.argv[1])
+ended = subprocess.Popen([sys.executable, "-c", ""])  # a zombie until it is waited for
+while open(f"/proc/{ended.pid}/stat").read().split()[2] != "Z":
+    time.sleep(0.01)
+for name in (f".zombies.{ended.pid}.tmp", f".ours.{os.getpid()}.tmp", f".older.{os.getpid()}.tmp"):
+    (home / name).touch()
+os.utime(home / f".older.{os.getpid()}.tmp", (0, 0))  # before this process began
+with sandbox(home):
+    print(*(path.name.split(".")[1] for path in home.iterdir()))
+"""
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ran.stdout.split() == ["ours"], ran.stderr

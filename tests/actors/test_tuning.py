@@ -38,7 +38,7 @@ plan = FoldPlan(
 )
 ended = []
 with sandbox() as place:
-    cluster.start_local(place, num_cpus=1)
+    cluster.start_local(place, num_cpus=1, dashboard=False)
     refuse_unshared(folder)
     try:
         run_folds(plan, 1, ended.append)

@@ -46,7 +46,7 @@ def test_a_short_history_has_fewer_folds_and_a_shorter_one_none() -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.whole
 def test_a_stopped_walk_forward_leaves_nothing_running_goes_on_and_gives_the_same(
     tmp_path: Path,
 ) -> None:

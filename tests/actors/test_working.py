@@ -36,7 +36,7 @@ async def stall(_request):
 clock = SimulatedClock(datetime(2024, 1, 1, tzinfo=UTC))
 servers = LocalServers({"slow": stamped([web.get("/{path:.*}", stall)], clock)})
 with sandbox() as folder, servers:
-    cluster.start_local(folder, num_cpus=1)
+    cluster.start_local(folder, num_cpus=1, dashboard=False)
     arguments = ("binance", servers.urls["slow"], ("BTC/USDT",), Timeframe.H1, sys.argv[1])
     actor = runtime.start(FeedActor, *arguments, name="feed:slow", lifetime=None)
     runtime.call(actor, "start", 1, timeout_s=60)

@@ -117,7 +117,7 @@ def test_a_broken_module_does_not_stand_in_the_way_of_a_halt(dexml: Dexml, empty
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.whole
 def test_a_feature_of_ones_own_reaches_actors_and_the_fits_in_the_trainers_children(
     own: Path,
 ) -> None:

@@ -167,7 +167,7 @@ def _child_of_fit() -> psutil.Process:
 
 def play(home: Path, model: str) -> dict[str, Any]:
     with sandbox() as temp_dir:
-        cluster.start_local(temp_dir)
+        cluster.start_local(temp_dir, dashboard=False)
         try:
             whole, born = undisturbed(home, model)
             return {

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.xdist_group("system")]
+pytestmark = [pytest.mark.ray, pytest.mark.whole, pytest.mark.xdist_group("system")]
 
 
 @pytest.fixture(scope="module")

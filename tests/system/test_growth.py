@@ -19,7 +19,7 @@ from actors import cluster
 from actors.sandbox import sandbox
 from tests.system import tiny
 with sandbox() as temp_dir:
-    cluster.start_local(temp_dir)
+    cluster.start_local(temp_dir, dashboard=False)
     try:
         with tiny.loop(Path(sys.argv[1]), "growth", sys.argv[2]) as one:
             held = []

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.whole]
 system = pytest.mark.xdist_group("system")
 Start = Callable[..., "subprocess.Popen[str]"]
 

@@ -32,7 +32,7 @@ def predict(forecaster: Forecaster, frame: pd.DataFrame) -> np.ndarray:
 def main(folder: Path) -> None:
     same = {}
     with sandbox() as place:
-        cluster.start_local(place, num_cpus=1)
+        cluster.start_local(place, num_cpus=1, dashboard=False)
         for candidate in CANDIDATES:
             bench = Bench(candidate, folder / candidate.name)
             frame = bench.rows[0].iloc[:90]
