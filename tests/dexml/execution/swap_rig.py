@@ -124,7 +124,8 @@ class Rig:
                 swaps[read_mark(one.data)] += 1
         assert set(swaps.values()) <= {1}, "swapped twice"
         filled = {one.mark for one in outcomes if one.filled}
-        assert set(swaps) == filled, "filled is what the chain shows"
+        shown = [(one.nonce, one.block_number, receipt.succeeded) for one, receipt in sent]
+        assert set(swaps) == filled, f"filled is what the chain shows: {shown}, {outcomes}"
 
     def _out_of(self, receipt: Receipt) -> int:
         tokens = (self.market.base.address, self.market.quote.address)
