@@ -16,6 +16,7 @@ from web3.exceptions import Web3Exception
 from web3.types import RPCEndpoint
 
 from dexml.errors import ExecutionError
+from dexml.execution.recursion import limit_recursion
 
 __all__ = [
     "Block",
@@ -30,6 +31,8 @@ __all__ = [
     "bytes_of",
     "quantity",
 ]
+
+limit_recursion()
 
 CALL_LIMIT_S = 3.0
 

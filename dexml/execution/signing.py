@@ -9,8 +9,11 @@ from eth_account import Account
 from eth_utils.crypto import keccak
 
 from dexml.errors import ExecutionError
+from dexml.execution.recursion import limit_recursion
 
 __all__ = ["Signer", "SignerRefused", "Transaction", "signed"]
+
+limit_recursion()
 
 
 class SignerRefused(ExecutionError):
