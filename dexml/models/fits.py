@@ -287,4 +287,9 @@ def _main(path: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_main(Path(sys.argv[1])))
+    ended = _main(Path(sys.argv[1]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All is written: a library's thread that is still there when C++ takes itself down would abort
+    # the process, and with it a fit that ended well.
+    os._exit(ended)

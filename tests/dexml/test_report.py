@@ -116,6 +116,7 @@ def test_what_the_verdict_rests_on_stands_beside_it_with_its_meaning() -> None:
         "return": "+12.34%",
         "buy and hold": "-3.00%",
         "Sharpe ratio": "2.10",
+        "best possible": "\N{EN DASH}",
         "deflated probability": "0.731",
         "trials": "3",
     }

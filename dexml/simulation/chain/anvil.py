@@ -50,6 +50,9 @@ class Anvil:
             *("--host", "127.0.0.1", "--port", str(self.port), "--chain-id", str(chain_id)),
             *("--timestamp", str(GENESIS_AT), "--accounts", "3", "--silent"),
             *("--block-base-fee-per-gas", "1000000000", "--order", "fees"),
+            # States that it writes to disk, some 600 blocks back, come back from there without the
+            # code of contracts: after a reorganisation calls to them succeed and do nothing.
+            *("--prune-history", "5000"),
         ]
         try:
             self._process = subprocess.Popen(

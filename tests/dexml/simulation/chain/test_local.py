@@ -126,3 +126,16 @@ def test_nothing_of_the_fetched_packages_is_committed() -> None:
     assert names - {"__pycache__"} == {"contracts", "TestTokens.sol", "TestTokens.json"}
     compiled = json.loads((folder / "contracts" / "TestTokens.json").read_text())
     assert set(compiled["contracts"]) == {"TestToken", "StrictToken"}
+
+
+def test_contracts_outlive_a_reorganisation_however_long_the_chain_has_lived(
+    chain: LocalChain,
+) -> None:
+    quote = chain.world.market("ETH/USDT").quote
+    for _ in range(100):
+        before = chain.snapshot()
+        chain.mine(8)
+        chain.node.ask("anvil_reorg", 3, [])
+        chain.mine()
+        assert len(chain.node.ask("eth_getCode", quote.address, "latest")) > 1_000
+        chain.revert(before)
