@@ -210,11 +210,10 @@ class Engine:
 
     def _close(self, mark: str, swap: Family, mined: Mined) -> None:
         purpose = swap.purpose_of(mined.tx_hash)
-        filled = purpose is Purpose.SWAP and mined.succeeded
-        reason = "" if filled else "cancelled: its deadline passed before it was mined"
-        if purpose is Purpose.SWAP and not filled:
-            reason = "reverted on the chain"
-        paid, received = self._moved(mark, mined) if filled else (0, 0)
+        swapped = purpose is Purpose.SWAP and mined.succeeded
+        paid, received = self._moved(mark, mined) if swapped else (0, 0)
+        filled = paid > 0 or received > 0  # a call to an address without code succeeds, too
+        reason = "" if filled else _why_not(purpose, mined)
         block = self._nodes.first(lambda node: node.block(mined.block))
         closed = replace(
             self._failed(mark, reason, block.timestamp if block else 0),
@@ -280,3 +279,9 @@ def _failed_approval(families: list[Family]) -> Refusal | None:
     if len(families) > _MAX_APPROVALS:
         return Refusal(reason="approvals of the token do not take effect")
     return None
+
+
+def _why_not(purpose: Purpose, mined: Mined) -> str:
+    if purpose is not Purpose.SWAP:
+        return "cancelled: its deadline passed before it was mined"
+    return "no token moved" if mined.succeeded else "reverted on the chain"

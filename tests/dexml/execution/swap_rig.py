@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dexml.domain import Side
 from dexml.execution.engine import Engine, EngineConfig
-from dexml.execution.entries import Closed, Entry, Signed
+from dexml.execution.entries import Closed, Entry, Purpose, Signed
 from dexml.execution.journal import FileJournal, Journal
 from dexml.execution.nodes import Nodes
 from dexml.execution.planning import SwapOrder
@@ -22,6 +22,7 @@ from dexml.simulation.chain import LocalChain
 from dexml.simulation.chain.keys import LocalKey
 
 ETHER = 10**18
+LOOKS = 60
 _WORDS = itertools.count()
 
 
@@ -154,3 +155,30 @@ class Rig:
     def allowance(self, token: str, router: str) -> int:
         data = self.chain.node.call(token, ALLOWANCE.call(self.key.address, router))
         return int(ALLOWANCE.answer(data)[0])
+
+
+def done(closed: Closed | None) -> Closed:
+    """Return what became of an order that must have ended."""
+    assert closed is not None
+    return closed
+
+
+def signed_for(rig: Rig, purpose: Purpose) -> list[Signed]:
+    """Return what was signed for a purpose, as the journal has it."""
+    every = (one for one in rig.entries() if isinstance(one, Signed))
+    return [one for one in every if one.purpose is purpose]
+
+
+def do(rig: Rig, to: str, data: bytes) -> None:
+    """Have the builder of the chain call a contract at once."""
+    rig.chain.mine_at_once(True)
+    rig.chain.builder.do(to, data)
+    rig.chain.mine_at_once(False)
+
+
+def send_swap(rig: Rig, engine: Engine, order: SwapOrder) -> None:
+    """Carry an order on until its swap is sent, and mine nothing after."""
+    while not any(family.swaps for family in engine.book.families.values()):
+        engine.execute(order)
+        if not any(family.swaps for family in engine.book.families.values()):
+            rig.chain.mine()
