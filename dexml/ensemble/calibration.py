@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.isotonic import IsotonicRegression
 
 from dexml.ensemble.logistic import SMALLEST, Floats, expit, fit_logistic, logit
 
@@ -102,6 +101,8 @@ class Isotonic:
         parts = np.array_split(np.arange(len(said)), max(2, len(said) // LEAST_IN_STEP))
         knots = np.array([said[part].mean() for part in parts])
         rates = np.array([happened[part].mean() for part in parts])
+        from sklearn.isotonic import IsotonicRegression  # a second, of commands that never fit
+
         came = IsotonicRegression(y_min=SMALLEST, y_max=1 - SMALLEST).fit_transform(knots, rates)
         return cls(said=tuple(knots.tolist()), came=tuple(came.tolist()))
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import xlogy
-from scipy.stats import chi2
+from scipy.special import chdtrc, xlogy
 
 from dexml.errors import DataError
 from dexml.risk.recurrence import Floats
@@ -244,4 +243,4 @@ def _likelihood(k: int, n: int, share: float) -> float:
 
 def _against_chi2(statistic: float, freedom: int) -> Verdict:
     ratio = max(0.0, statistic)
-    return Verdict(statistic=ratio, p_value=float(chi2.sf(ratio, freedom)))
+    return Verdict(statistic=ratio, p_value=float(chdtrc(freedom, ratio)))

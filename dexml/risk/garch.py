@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 
 from dexml.errors import DataError
 from dexml.risk.recurrence import Floats, filtered
@@ -101,6 +100,8 @@ def fit_garch(returns: Floats) -> Garch:
 
 
 def _search(squares: Floats, alpha: float, beta: float) -> Floats | None:
+    from scipy.optimize import minimize  # half a second, of commands that never fit
+
     found = minimize(
         _loss,
         np.array([1 - alpha - beta, alpha, beta]),

@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize
 
 from dexml.errors import DataError
 from dexml.risk.covariance import checked_covariance, least_eigenvalue
@@ -271,6 +270,8 @@ def _slsqp(table: Floats, gain: Floats, start: Floats) -> Floats:
     def value(y: Floats) -> tuple[float, Floats]:
         pull = table @ y
         return float(y @ pull) / 2 - float(gain @ y), pull - gain
+
+    from scipy.optimize import minimize  # half a second, of commands that never decide
 
     found = minimize(
         value,

@@ -9,7 +9,6 @@ from statistics import NormalDist
 from types import MappingProxyType
 
 import numpy as np
-from scipy.optimize import root
 
 from dexml.errors import DataError
 from dexml.risk.garch import Garch, fit_garch, garch_variance, variance_over
@@ -176,6 +175,8 @@ def cornish_fisher(skewness: float, excess_kurtosis: float) -> CornishFisher:
     def miss(x: Floats) -> Floats:
         of_x = CornishFisher(skew=float(x[0]), kurtosis=float(x[1])).moments()
         return np.array(of_x[1:], dtype=np.float64) - wanted
+
+    from scipy.optimize import root  # half a second, of commands that never decide
 
     found = root(miss, wanted / np.array([1.0, 1.0 + max(0.0, excess_kurtosis) / 8]), tol=1e-12)
     fitted = CornishFisher(skew=float(found.x[0]), kurtosis=float(found.x[1]))
