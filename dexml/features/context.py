@@ -15,6 +15,7 @@ from dexml.features.news import news_features, once
 __all__ = [
     "context_columns",
     "market_news",
+    "named_news",
     "own_news",
     "price_state",
     "series_columns",
@@ -30,6 +31,7 @@ _OWN = (
     "dispersion_24h",
 )
 _MARKET = ("mean_24h", "count_6h", "count_7d", "decay_6h", "decay_24h", "decay_7d", "dispersion_7d")
+_NAMED = ("decay_6h", "decay_24h")
 _SERIES = ("value", "change", "change_lag_1", "z")
 _SERIES_STATES = ("range", "momentum")
 
@@ -48,9 +50,9 @@ def context_columns(
     Returns
     -------
     dict of instrument to dict of column to ndarray, shape (n_bars,)
-        Names start with `news_own_`, `news_market_`, `macro_` or, of series that speak of
-        sentiment, `social_`. Where the history has no rows of a kind the columns are absent, never
-        zero; before the first row of a kind they are NaN.
+        Names start with `news_own_`, `news_market_`, `news_named_`, `macro_` or, of series that
+        speak of sentiment, `social_`. Where the history has no rows of a kind the columns are
+        absent, never zero; before the first row of a kind they are NaN.
     """
     news = once(history.news)
     named = news[news["instruments"].str.strip() != ""] if len(news) else news
@@ -59,7 +61,7 @@ def context_columns(
     for name, bars in history.bars.items():
         state, key = price_state(price[name]), bars.closed_at.tobytes()
         if key not in shared:
-            shared[key] = _for_all(history.macro, news, bars)
+            shared[key] = _for_all(history.macro, news, named, bars)
         own = _own(named, bars, state)
         out[name] = own | shared[key] | series_in_state(shared[key], state)
     return out
@@ -98,6 +100,11 @@ def market_news(values: Mapping[str, Floats]) -> dict[str, Floats]:
     return {f"news_market_{name}": values[name] for name in _MARKET}
 
 
+def named_news(values: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Name the aggregates of headlines that name an instrument, whichever: the rest is noise."""
+    return {f"news_named_{name}": values[name] for name in _NAMED}
+
+
 def _own(named: pd.DataFrame, bars: Bars, state: Mapping[str, Floats]) -> dict[str, Floats]:
     if not len(named) or not len(bars):
         return {}
@@ -105,11 +112,14 @@ def _own(named: pd.DataFrame, bars: Bars, state: Mapping[str, Floats]) -> dict[s
     return _after_first(own_news(values, state), named, bars)
 
 
-def _for_all(macro: pd.DataFrame, news: pd.DataFrame, bars: Bars) -> dict[str, Floats]:
+def _for_all(
+    macro: pd.DataFrame, news: pd.DataFrame, named: pd.DataFrame, bars: Bars
+) -> dict[str, Floats]:
     columns: dict[str, Floats] = {}
-    if len(news) and len(bars):
-        values = news_features(news, None, bars.closed_at, bars.timeframe)
-        columns |= _after_first(market_news(values), news, bars)
+    for rows, kept in ((news, market_news), (named, named_news)):
+        if len(rows) and len(bars):
+            values = news_features(rows, None, bars.closed_at, bars.timeframe)
+            columns |= _after_first(kept(values), rows, bars)
     if len(macro):
         columns |= series_columns(macro_features(macro, bars.closed_at))
     return columns

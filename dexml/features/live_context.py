@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dexml.domain import History
 from dexml.features.context import (
     market_news,
+    named_news,
     own_news,
     price_state,
     series_columns,
@@ -63,9 +64,10 @@ class LiveContext:
         """
         stamp_ns = int(closed_at.astype("datetime64[ns]").astype(np.int64))
         state = price_state(price)
-        own, market = self._headlines(stamp_ns, present, first)
+        own, market, named = self._headlines(stamp_ns, present, first)
         columns = own_news(own, state) if own else {}
         shared = market_news(market) if market else {}
+        shared |= named_news(named) if named else {}
         joined = self._macro.read(stamp_ns)
         shared |= series_columns(joined) if joined else {}
         return columns | shared | series_in_state(shared, state)
@@ -73,16 +75,18 @@ class LiveContext:
     # The grid of decay starts with an instrument's first close; nearly always all share one.
     def _headlines(
         self, stamp_ns: int, present: Mask, first: Times
-    ) -> tuple[dict[str, Floats], dict[str, Floats]]:
-        begun, named = self._news.begun(stamp_ns)
+    ) -> tuple[dict[str, Floats], dict[str, Floats], dict[str, Floats]]:
+        begun, naming = self._news.begun(stamp_ns)
         own: dict[str, Floats] = {}
         market: dict[str, Floats] = {}
+        named: dict[str, Floats] = {}
         phases = first.astype("datetime64[ns]").astype(np.int64) % self._step_ns
         for phase in np.unique(phases[present]) if begun else ():
-            grid = np.full(self._n + 1, phase, dtype=np.int64)
+            grid = np.full(self._n + 2, phase, dtype=np.int64)
             for name, values in self._news.read(stamp_ns, grid).items():
                 same = phases == phase
-                for kept, found in ((own, values[1:]), (market, values[:1])):
+                parts = ((market, values[:1]), (own, values[1:-1]), (named, values[-1:]))
+                for kept, found in parts:
                     before = kept.get(name, np.full(self._n, np.nan))
                     kept[name] = np.where(same, found, before)
-        return (own if named else {}), market
+        return (own, market, named) if naming else ({}, market, {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -74,7 +74,9 @@ class _Pairs:
 
 
 class LiveNews:
-    """Headlines of the last week for the market (stream 0) and for each instrument (1, 2, ..).
+    """Headlines of the last week for the market (stream 0), each instrument (1, 2, ..) and any.
+
+    The last stream has those that name an instrument, whichever.
 
     Parameters
     ----------
@@ -95,6 +97,7 @@ class LiveNews:
         stamp: pd.Timestamp,
     ) -> None:
         self._stream = {name: k for k, name in enumerate(instruments, start=1)}
+        self._n_streams = len(self._stream) + 2
         self._step_ns = timeframe.seconds * 10**9
         self._headlines: list[_Headline] = []
         self._first_ns, self._first_named_ns = _NEVER, _NEVER
@@ -137,10 +140,14 @@ class LiveNews:
                 published_ns,
                 title,
                 " ".join(title.casefold().split()),
-                (0, *(self._stream[name] for name in names if name in self._stream)),
+                (0, *self._naming(names)),
                 bool(names),
                 score,
             )
+
+    def _naming(self, names: Collection[str]) -> list[int]:
+        own = [self._stream[name] for name in names if name in self._stream]
+        return [*own, self._n_streams - 1] if names else []
 
     # A story that was told less than six hours before does not count again.
     def _count(self, headlines: Sequence[_Headline]) -> None:
@@ -169,12 +176,12 @@ class LiveNews:
         return self._first_ns <= stamp_ns, self._first_named_ns <= stamp_ns
 
     def read(self, stamp_ns: int, first_ns: Integers) -> dict[str, Floats]:
-        """Return every aggregate at a close, shape (1 + n_instruments,).
+        """Return every aggregate at a close, shape (n_instruments + 2,).
 
         Parameters
         ----------
         stamp_ns : int
-        first_ns : ndarray of int, shape (1 + n_instruments,)
+        first_ns : ndarray of int, shape (n_instruments + 2,)
             A close of each stream: its grid.
         """
         self._forget(stamp_ns)
@@ -188,14 +195,14 @@ class LiveNews:
         edges = [stamp_ns - hours * HOUR_NS, stamp_ns]
         first, last = np.searchsorted(self._pairs.known, edges, side="right")
         stream, score = self._pairs.stream[first:last], self._pairs.whole[first:last]
-        n_streams = len(self._stream) + 1
+        n_streams = self._n_streams
         total, squares = np.zeros(n_streams, np.int64), np.zeros(n_streams, np.int64)
         np.add.at(total, stream, score)
         np.add.at(squares, stream, score * score)
         return moments(np.bincount(stream, minlength=n_streams), total, squares)
 
     def _decayed(self, stamp_ns: int, hours: int, first_ns: Integers) -> Floats:
-        n_streams, n_steps = len(self._stream) + 1, max(hours * HOUR_NS // self._step_ns, 1)
+        n_streams, n_steps = self._n_streams, max(hours * HOUR_NS // self._step_ns, 1)
         last = int(np.searchsorted(self._pairs.known, stamp_ns, side="right"))
         known, stream, score = (
             self._pairs.known[:last],

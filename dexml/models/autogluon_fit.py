@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dexml.errors import ModelError
+from dexml.models.dense import DenseNetwork
 from dexml.models.flat import FlatMember
 from dexml.models.profiles import FitSpec, LearnerSpec, learners
 from dexml.validation.splits import Split
@@ -23,8 +24,12 @@ Floats = NDArray[np.float64]
 
 _LABEL, _WEIGHT = "label", "row_weight"
 _CHECKED_ROWS = 512
-_FORMATS = {"FixedGBM": ("lightgbm", "txt"), "FixedCAT": ("catboost", "cbm")}
-_SEED_KEYS = {"FixedGBM": "seed", "FixedCAT": "random_seed"}
+_FORMATS = {
+    "FixedGBM": ("lightgbm", "txt"),
+    "FixedCAT": ("catboost", "cbm"),
+    "FixedDense": ("dense", "npz"),
+}
+_SEED_KEYS = {"FixedGBM": "seed", "FixedCAT": "random_seed", "FixedDense": "seed"}
 
 
 def fit_learners(
@@ -170,7 +175,15 @@ def _save_catboost(model: Any, path: Path) -> None:
     model.save_model(str(path))
 
 
-_SAVERS = {"lightgbm": _save_lightgbm, "catboost": _save_catboost}
+def _save_dense(model: DenseNetwork, path: Path) -> None:
+    model.save(path)
+
+
+_SAVERS: Mapping[str, Callable[[Any, Path], None]] = {
+    "lightgbm": _save_lightgbm,
+    "catboost": _save_catboost,
+    "dense": _save_dense,
+}
 
 
 def _refuse_difference(

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from autogluon.core.models import AbstractModel
 from autogluon.tabular.models import CatBoostModel, LGBModel
 
-__all__ = ["FixedCAT", "FixedGBM"]
+from dexml.models.dense_fit import DenseSettings, fit_dense
+
+__all__ = ["FixedCAT", "FixedDense", "FixedGBM"]
 
 
 class FixedGBM(LGBModel):  # type: ignore[misc]
@@ -29,3 +33,25 @@ class FixedCAT(CatBoostModel):  # type: ignore[misc]
 
     def _fit(self, X: Any, y: Any, X_val: Any = None, y_val: Any = None, **kwargs: Any) -> None:
         super()._fit(X=X, y=y, **kwargs)
+
+
+class FixedDense(AbstractModel):  # type: ignore[misc]
+    """A dense network with a fixed number of steps."""
+
+    ag_key = ag_name = "FixedDense"
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any = None, **_kwargs: Any) -> None:
+        given = dict(self._get_model_params())
+        seed = given.pop("seed")
+        counts = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        labels = np.asarray(y, dtype=np.float64)
+        self.model = fit_dense(
+            _values(self.preprocess(X)), labels, DenseSettings(**given), seed, counts
+        )
+
+    def _predict_proba(self, X: Any, **kwargs: Any) -> Any:
+        return self.model.predict(_values(self.preprocess(X, **kwargs))).astype(np.float32)
+
+
+def _values(rows: Any) -> Any:
+    return rows.to_numpy(dtype=np.float64)

@@ -1,4 +1,4 @@
-"""A fitted target as plain files: boosters, rules and blend, served without AutoGluon or pickle."""
+"""A fitted target as plain files: learners, rules and blend, served without AutoGluon or pickle."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dexml.ensemble import Stacker
 from dexml.errors import ModelError
 from dexml.models.base import take_columns
+from dexml.models.dense import DenseNetwork
 from dexml.models.rules import Rule, rule_from_dict
 
 __all__ = ["FORMAT", "INSTRUMENT", "FlatMember", "TabularForecaster", "design_matrix"]
@@ -58,12 +59,12 @@ def design_matrix(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlatMember:
-    """One booster: a file, the design columns that it uses, and the function that applies it.
+    """One learner: a file, the design columns that it uses, and the function that applies it.
 
     Attributes
     ----------
     kind : str
-        "lightgbm" or "catboost"; the format of the file.
+        "lightgbm", "catboost" or "dense"; the format of the file.
     """
 
     name: str
@@ -74,7 +75,7 @@ class FlatMember:
 
     @classmethod
     def load(cls, folder: Path, values: Mapping[str, Any]) -> Self:
-        """Read the booster that `values` (from `to_dict`) describes."""
+        """Read the learner that `values` (from `to_dict`) describes."""
         apply = _LOADERS[values["kind"]](folder / values["file"])
         return cls(**{**values, "features": tuple(values["features"])}, apply=apply)
 
@@ -181,6 +182,7 @@ def _load_catboost(path: Path) -> Callable[[Floats], Floats]:
 
 
 _LOADERS: Mapping[str, Callable[[Path], Callable[[Floats], Floats]]] = {
+    "dense": lambda path: DenseNetwork.load(path).predict,
     "lightgbm": _load_lightgbm,
     "catboost": _load_catboost,
 }

@@ -83,7 +83,7 @@ class LearnerSpec:
     Attributes
     ----------
     kind : str
-        "FixedGBM" or "FixedCAT".
+        "FixedGBM", "FixedCAT" or "FixedDense".
     """
 
     kind: str
@@ -146,6 +146,7 @@ def _cat(suffix: str, iterations: int, depth: int) -> LearnerSpec:
     return LearnerSpec(kind="FixedCAT", suffix=suffix, parameters=shape)
 
 
+_DENSE = LearnerSpec(kind="FixedDense", suffix="", parameters={"epochs": 6, "most_steps": 2_000})
 _STIFF = _gbm("_stiff", 100, 0.03, 7, extra_trees=True)
 _MIDDLE = _gbm("_middle", 200, 0.05, 15)
 _MIDDLE_XT = _gbm("_middle_xt", 200, 0.05, 15, extra_trees=True)
@@ -160,7 +161,7 @@ _LIGHT = Profile(
     n_folds=3,
     most_rows=80_000,
 )
-_FAST = Profile(directional=(_STIFF, _MIDDLE), other=(_MIDDLE, _cat("", 100, 4)))
+_FAST = Profile(directional=(_STIFF, _MIDDLE, _DENSE), other=(_MIDDLE, _cat("", 100, 4)))
 _STANDARD = Profile(
     directional=(*_FAST.directional, _gbm("_plain", 100, 0.03, 7), _cat("", 100, 4)),
     other=(_MIDDLE, _MIDDLE_XT, _cat("", 250, 6)),

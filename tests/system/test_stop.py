@@ -97,7 +97,7 @@ def scratch() -> Iterator[Path]:
 
 
 def assert_nothing_is_left(one: Watched, scratch: Path, home: Path) -> None:
-    assert one.process.returncode == 130
+    assert one.process.returncode == 130, "".join(one.lines[-60:])
     assert one.left() == []
     assert list(scratch.iterdir()) == []
     for port in one.ports:

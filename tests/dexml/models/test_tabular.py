@@ -21,7 +21,7 @@ Rows = tuple[pd.DataFrame, pd.Series]
 def test_the_report_judges_every_row_with_a_label_out_of_fold(fitted: Path, rows: Rows) -> None:
     report = FitReport.read(fitted, 1.0, 1.0)
     assert len(report.oof) == rows[1].notna().sum()
-    assert report.models == ("FixedGBM_stiff", "FixedGBM_middle", "reversal")
+    assert report.models == ("FixedGBM_stiff", "FixedGBM_middle", "FixedDense", "reversal")
     scores = report.scores
     assert scores["forecaster"]["log_loss"] < scores["reversal"]["log_loss"]
     assert scores["reversal"]["log_loss"] < scores["base_rate"]["log_loss"]

@@ -16,50 +16,52 @@ OWN = "mean_6h mean_24h mean_7d count_1h count_24h decay_1h decay_6h decay_24h d
 MARKET = "mean_24h count_6h count_7d decay_6h decay_24h decay_7d"
 
 
-def heard(s: Seen, own: bool) -> list[Headline]:
-    """Return what was known, newest last, of the instrument or of all."""
+def heard(s: Seen, about: str) -> list[Headline]:
+    """Return what was known, newest last: of the instrument, of any instrument, or all."""
     known = [one for one in s.market.headlines if one.known_at <= s.at]
-    return [one for one in known if s.name in one.names] if own else known
+    if about == "own":
+        return [one for one in known if s.name in one.names]
+    return [one for one in known if one.names or about == "market"]
 
 
-def begun(s: Seen, own: bool) -> bool:
-    """Tell whether there was any headline yet; for own news, any that names an instrument."""
-    return any(one.names or not own for one in heard(s, own=False))
+def begun(s: Seen, about: str) -> bool:
+    """Tell whether there was any headline yet; but for all of them, any that names one."""
+    return bool(heard(s, "market" if about == "market" else "named"))
 
 
-def recent(s: Seen, own: bool, window: str) -> list[Headline]:
-    return [one for one in heard(s, own) if one.known_at > s.at - HOURS[window] * HOUR]
+def recent(s: Seen, about: str, window: str) -> list[Headline]:
+    return [one for one in heard(s, about) if one.known_at > s.at - HOURS[window] * HOUR]
 
 
-def average(s: Seen, own: bool, window: str) -> float:
-    scores = [one.score for one in recent(s, own, window)]
+def average(s: Seen, about: str, window: str) -> float:
+    scores = [one.score for one in recent(s, about, window)]
     return mean(scores) if scores else nan
 
 
-def dispersion(s: Seen, own: bool, window: str) -> float:
-    scores = [one.score for one in recent(s, own, window)]
-    middle = average(s, own, window)
+def dispersion(s: Seen, about: str, window: str) -> float:
+    scores = [one.score for one in recent(s, about, window)]
+    middle = average(s, about, window)
     return sqrt(mean([(x - middle) ** 2 for x in scores])) if len(scores) > 1 else nan
 
 
-def decay(s: Seen, own: bool, window: str) -> float:
+def decay(s: Seen, about: str, window: str) -> float:
     """Weigh each by half for every quarter of the window; an imaginary one says nothing."""
-    half_life, found = HOURS[window] * HOUR / 4, recent(s, own, window)
+    half_life, found = HOURS[window] * HOUR / 4, recent(s, about, window)
     weights = [0.5 ** ((s.at - one.known_at) / half_life) for one in found]
     scored = zip(weights, found, strict=True)
     return sum(w * one.score for w, one in scored) / (1 + sum(weights))
 
 
-def number(s: Seen, own: bool, window: str) -> float:
-    return len(recent(s, own, window))
+def number(s: Seen, about: str, window: str) -> float:
+    return len(recent(s, about, window))
 
 
 KINDS = {"mean": average, "count": number, "decay": decay, "dispersion": dispersion}
 
 
-def news(own: bool, name: str) -> Oracle:
+def news(about: str, name: str) -> Oracle:
     kind, window = name.split("_")
-    return lambda s: KINDS[kind](s, own, window) if begun(s, own) else nan
+    return lambda s: KINDS[kind](s, about, window) if begun(s, about) else nan
 
 
 STATES: dict[str, Oracle] = {
@@ -145,10 +147,11 @@ def series_oracles(series: str) -> dict[str, Oracle]:
 
 
 ORACLES: dict[str, Oracle] = {
-    **{f"news_own_{name}": news(True, name) for name in (*OWN.split(), "dispersion_24h")},
-    **{f"news_market_{name}": news(False, name) for name in (*MARKET.split(), "dispersion_7d")},
+    **{f"news_own_{name}": news("own", name) for name in (*OWN.split(), "dispersion_24h")},
+    **{f"news_named_{name}": news("named", name) for name in ("decay_6h", "decay_24h")},
+    **{f"news_market_{name}": news("market", name) for name in (*MARKET.split(), "dispersion_7d")},
     **{
-        f"news_own_decay_24h_x_{name}": times(news(True, "decay_24h"), state)
+        f"news_own_decay_24h_x_{name}": times(news("own", "decay_24h"), state)
         for name, state in STATES.items()
     },
     **{f"{kind}_oldest_age": partial(oldest, kind) for kind in ("macro", "social")},
