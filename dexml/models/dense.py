@@ -10,7 +10,43 @@ import numpy as np
 
 from dexml.domain import Floats
 
-__all__ = ["DenseNetwork", "Scaling"]
+__all__ = ["DenseNetwork", "DenseSettings", "Scaling"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenseSettings:
+    """The shape of a network and how much it learns.
+
+    Attributes
+    ----------
+    widths : tuple of int
+        Of the hidden layers.
+    dropout, weight_decay : float
+        What keeps it from learning rows by heart: share of signals left out, AdamW's decay.
+    learning_rate : float
+        The highest of one cycle (OneCycleLR).
+    epochs, most_steps, batch_rows : int
+        Passes over the rows, in batches; fewer where they are more than so many steps, so that a
+        large fit takes no longer than a middle one.
+    """
+
+    widths: tuple[int, ...] = (128, 64)
+    dropout: float = 0.5
+    weight_decay: float = 0.1
+    learning_rate: float = 2e-3
+    epochs: int = 6
+    most_steps: int = 2_000
+    batch_rows: int = 512
+
+    def steps(self, n_rows: int) -> int:
+        """Return how many batches are learnt from.
+
+        Examples
+        --------
+        >>> DenseSettings().steps(84_600), DenseSettings().steps(450_000)
+        (990, 2000)
+        """
+        return max(1, min(self.most_steps, self.epochs * n_rows // self.batch_rows))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -12,7 +12,8 @@ import numpy as np
 from autogluon.core.models import AbstractModel
 from autogluon.tabular.models import CatBoostModel, LGBModel
 
-from dexml.models.dense_fit import DenseSettings, fit_dense
+from dexml.models.dense import DenseSettings
+from dexml.models.dense_fit import fit_dense
 
 __all__ = ["FixedCAT", "FixedDense", "FixedGBM"]
 

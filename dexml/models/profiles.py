@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dexml.errors import ConfigError
+from dexml.models.dense import DenseSettings
 from dexml.models.rules import BaseRate, HourOfWeekVolume, Reversal, Rule, VolatilityClosedForm
 from dexml.models.sequence.config import SequenceConfig
 
@@ -146,7 +147,7 @@ def _cat(suffix: str, iterations: int, depth: int) -> LearnerSpec:
     return LearnerSpec(kind="FixedCAT", suffix=suffix, parameters=shape)
 
 
-_DENSE = LearnerSpec(kind="FixedDense", suffix="", parameters={"epochs": 6, "most_steps": 2_000})
+_DENSE = LearnerSpec(kind="FixedDense", suffix="", parameters={})  # as `DenseSettings` has it
 _STIFF = _gbm("_stiff", 100, 0.03, 7, extra_trees=True)
 _MIDDLE = _gbm("_middle", 200, 0.05, 15)
 _MIDDLE_XT = _gbm("_middle_xt", 200, 0.05, 15, extra_trees=True)
@@ -202,6 +203,7 @@ def learners(spec: FitSpec) -> tuple[LearnerSpec, ...]:
 # Of one core of the machine the notes were measured on; trees of depth d have 2^d leaves.
 _SECONDS_AT_LEAST = 6.0
 _SECONDS_PER_LEAF_ROW = {"FixedGBM": 1.9e-8, "FixedCAT": 1.6e-8}
+_SECONDS_PER_DENSE_ROW = 1.2e-5
 
 
 def estimated_seconds(spec: FitSpec, n_rows: int) -> float:
@@ -219,15 +221,20 @@ def estimated_seconds(spec: FitSpec, n_rows: int) -> float:
     """
     profile = PROFILES[spec.profile]
     n_fits, n_rows = spec.n_folds * profile.n_sets + 1, min(n_rows, profile.most_rows or n_rows)
-    per_row = sum(_SECONDS_PER_LEAF_ROW[one.kind] * _leaves(one) for one in learners(spec))
-    return _SECONDS_AT_LEAST + n_fits * n_rows * per_row
+    return _SECONDS_AT_LEAST + n_fits * sum(_seconds(one, n_rows) for one in learners(spec))
 
 
-def _leaves(learner: LearnerSpec) -> float:
+def _seconds(learner: LearnerSpec, n_rows: int) -> float:
     given = learner.parameters
-    if learner.kind == "FixedCAT":
-        return float(given["iterations"] * 2 ** given["depth"])
-    return float(given["num_boost_round"] * given["num_leaves"])
+    match learner.kind:
+        case "FixedDense":
+            settings = DenseSettings(**given)
+            return settings.steps(n_rows) * settings.batch_rows * _SECONDS_PER_DENSE_ROW
+        case "FixedCAT":
+            leaves = given["iterations"] * 2 ** given["depth"]
+        case _:
+            leaves = given["num_boost_round"] * given["num_leaves"]
+    return float(n_rows * leaves * _SECONDS_PER_LEAF_ROW[learner.kind])
 
 
 def rules_of(spec: FitSpec) -> tuple[Rule, ...]:

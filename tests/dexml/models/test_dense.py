@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from dexml.domain import Floats
-from dexml.models.dense import DenseNetwork, Scaling
-from dexml.models.dense_fit import DenseSettings, fit_dense
+from dexml.models.dense import DenseNetwork, DenseSettings, Scaling
+from dexml.models.dense_fit import fit_dense
 
 SETTINGS = DenseSettings(widths=(32, 16), dropout=0.1, learning_rate=5e-3, epochs=20)
 
