@@ -34,7 +34,7 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.whole
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_a_signal_while_ray_connects_unwinds_and_leaves_no_folder(number: str) -> None:
     ended = subprocess.run(

@@ -45,7 +45,7 @@ with sandbox() as folder:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.whole
 def test_what_rays_daemons_complain_of_goes_to_the_log_not_to_the_screen(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", CROWD],

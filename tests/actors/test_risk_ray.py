@@ -8,7 +8,7 @@ import pytest
 
 from tests.own_process import said_by
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.whole]
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ for name, one in ended.items():
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.whole
 def test_fits_on_a_cluster_end_as_fits_at_home_do_and_leave_nothing(tmp_path: Path) -> None:
     stamps = pd.date_range("2024-01-01", periods=300, freq="h", tz="UTC")
     index = pd.MultiIndex.from_product([stamps, ["BTC/USDT"]], names=("closed_at", "instrument"))

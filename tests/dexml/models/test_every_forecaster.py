@@ -28,7 +28,7 @@ def test_every_forecaster_stands_every_check(bench: Bench, check: Callable[[Benc
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.whole
 def test_every_forecaster_passes_through_ray(tmp_path: Path) -> None:
     same = said_by("tests.dexml.models.ray_scene", str(tmp_path))
     assert same == dict.fromkeys(NAMES, True)

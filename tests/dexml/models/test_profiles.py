@@ -17,6 +17,7 @@ from dexml.models.profiles import PROFILES, FitSpec, estimated_seconds, learners
 from dexml.models.tabular import TabularForecaster, fit_tabular, read_oof
 from dexml.targets import uniqueness
 
+WHOLE = pytest.mark.whole
 Rows = tuple[pd.DataFrame, pd.Series]
 
 
@@ -31,7 +32,10 @@ def around(label: pd.Series, at: pd.Timestamp, embargo_bars: int) -> pd.Series:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("profile", list(PROFILES))
+@pytest.mark.parametrize(
+    "profile",
+    ["light", "fast", *(pytest.param(name, marks=WHOLE) for name in ("standard", "best"))],
+)
 def test_a_profile_decides_learners_and_rounds_and_none_learnt_near_what_it_is_judged_on(
     profile: str, rows: Rows, spec: FitSpec, tmp_path: Path
 ) -> None:
