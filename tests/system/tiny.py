@@ -100,8 +100,13 @@ def loop(home: Path, run: str, model: str, crew_class: type[Crew] = Crew) -> Ite
         try:
             begin(crew, model)
             yield Loop(crew=crew, clock=clock, run=run)
-        finally:
+        except KeyboardInterrupt:  # all of Ray ends, or has: who asks a dead one ends with it
+            crew.ledger.close()
+            raise
+        except BaseException:
             retire(crew)
+            raise
+        retire(crew)
 
 
 def begin(crew: Crew, model: str) -> None:
