@@ -41,7 +41,7 @@ bench: install
 	@test -x $(VENV)/peers/bin/python || $(PYTHON) -m venv $(VENV)/peers
 	@$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check pandas-ta-classic==0.8.32 \
 	vectorbt==1.2.0 backtesting==0.6.6 || rm -rf $(VENV)/peers
-	$(BIN)/python -m benchmarks
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.portfolio
 	NUMBA_NUM_THREADS=1 $(BIN)/python -m benchmarks.fast_kernel
 	NUMBA_NUM_THREADS=1 $(BIN)/python -m benchmarks.bootstrap
