@@ -103,7 +103,7 @@ def of_store(
     joined = join(parts, {})
     history = History(
         bars={name: one.bars for name, one in joined.items()},
-        news=store.news(),
+        news=store.news(naming=names),
         macro=store.macro(),
         venue_closes={name: one.closes for name, one in joined.items() if len(one.parts) > 1},
         refused=store.refused(venues, names, step),

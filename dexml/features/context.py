@@ -55,7 +55,7 @@ def context_columns(
         absent, never zero; before the first row of a kind they are NaN.
     """
     news = once(history.news)
-    named = news[news["instruments"].str.strip() != ""] if len(news) else news
+    named = _naming(news, history.bars)
     out: dict[str, dict[str, Floats]] = {}
     shared: dict[bytes, dict[str, Floats]] = {}  # most instruments have the same closes
     for name, bars in history.bars.items():
@@ -65,6 +65,15 @@ def context_columns(
         own = _own(named, bars, state)
         out[name] = own | shared[key] | series_in_state(shared[key], state)
     return out
+
+
+def _naming(news: pd.DataFrame, instruments: Iterable[str]) -> pd.DataFrame:
+    """Return the headlines that name at least one of some instruments."""
+    if not len(news):
+        return news
+    known = set(instruments)
+    names = {text: not known.isdisjoint(text.split()) for text in news["instruments"].unique()}
+    return news[news["instruments"].map(names).astype(bool)]
 
 
 def price_state(price: Mapping[str, Floats]) -> dict[str, Floats]:
@@ -101,7 +110,7 @@ def market_news(values: Mapping[str, Floats]) -> dict[str, Floats]:
 
 
 def named_news(values: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Name the aggregates of headlines that name an instrument, whichever: the rest is noise."""
+    """Name the aggregates of headlines that name an instrument of the history: less noise."""
     return {f"news_named_{name}": values[name] for name in _NAMED}
 
 

@@ -76,7 +76,7 @@ class _Pairs:
 class LiveNews:
     """Headlines of the last week for the market (stream 0), each instrument (1, 2, ..) and any.
 
-    The last stream has those that name an instrument, whichever.
+    The last stream has those that name any of them.
 
     Parameters
     ----------
@@ -110,7 +110,8 @@ class LiveNews:
     # The first headlines ever decide from when there are columns at all, so they are remembered.
     def _note_first(self, kept: pd.DataFrame) -> None:
         known = nanoseconds(kept["known_at"])
-        named = (kept["instruments"].str.strip() != "").to_numpy()
+        texts = kept["instruments"]
+        named = np.array([any(one in self._stream for one in text.split()) for text in texts], bool)
         self._first_ns = min([self._first_ns, *known.tolist()])
         self._first_named_ns = min([self._first_named_ns, *known[named].tolist()])
 
@@ -141,13 +142,13 @@ class LiveNews:
                 title,
                 " ".join(title.casefold().split()),
                 (0, *self._naming(names)),
-                bool(names),
+                any(name in self._stream for name in names),
                 score,
             )
 
     def _naming(self, names: Collection[str]) -> list[int]:
         own = [self._stream[name] for name in names if name in self._stream]
-        return [*own, self._n_streams - 1] if names else []
+        return [*own, self._n_streams - 1] if own else []
 
     # A story that was told less than six hours before does not count again.
     def _count(self, headlines: Sequence[_Headline]) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 from dexml.data.recorded.bar_tables import LeftOut, refuse_if_mostly_bad
 from dexml.data.recorded.layouts import TIMES
 from dexml.data.recorded.times import mixed_units, read_times
-from dexml.data.sources.relevance import Relevance
+from dexml.data.relevance import Relevance
 from dexml.data.sources.scorers import SentimentScorer, VaderScorer
 from dexml.domain import NEWS_COLUMNS
 

@@ -82,9 +82,17 @@ class Context:
         # folded together, so that the order of the sources does not matter
         fresh = self._folded(pd.concat(told, ignore_index=True)) if told else pd.DataFrame()
         if len(fresh):
-            self._store.append_news(fresh)
+            self._keep(fresh)
         self.read_at |= {name: update.fetched_at for name, update in updates.items()}
         return len(fresh)
+
+    def _keep(self, fresh: pd.DataFrame) -> None:
+        try:
+            self._store.append_news(fresh)
+        except BaseException:  # what is not kept was not told, and is new when it is read again
+            self._stories = Stories()
+            self._stories.recall(self._store.news())
+            raise
 
     def _folded(self, told: pd.DataFrame) -> pd.DataFrame:
         first = told["published_at"].min()

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from dexml.data.http import NotAnswered, Patience, answered_at, get
-from dexml.data.sources.relevance import Relevance
+from dexml.data.relevance import Relevance
 from dexml.data.sources.scorers import SentimentScorer, VaderScorer
 from dexml.data.sources.stories import Stories
 from dexml.domain import NEWS_COLUMNS, empty_news

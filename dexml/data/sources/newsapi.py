@@ -11,9 +11,9 @@ import pandas as pd
 import requests
 
 from dexml.data.http import NotAnswered, Patience, answered_at, retry_after_s
+from dexml.data.relevance import Relevance
 from dexml.data.sources.forwarding import forwarding_session
 from dexml.data.sources.news import NewsUpdate, headline_table
-from dexml.data.sources.relevance import Relevance
 from dexml.data.sources.scorers import SentimentScorer, VaderScorer
 from dexml.errors import DataError
 

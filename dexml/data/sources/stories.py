@@ -9,6 +9,8 @@ from itertools import pairwise
 
 import pandas as pd
 
+from dexml.data.relevance import coins_in
+
 __all__ = ["NEAR", "Stories", "oldest_kept", "same_story", "words_of"]
 
 # on 7,496 recorded headlines every pair from here up was one story; the first errors are at 0.45
@@ -19,13 +21,22 @@ _ORDER = ("known_at", "published_at", "source", "title")
 _SMALL = frozenset(
     re.findall(r"\w+", "a an the as at by for from in into of on to with and or is are its s")
 )
-# a story with one of these is another one than the same words without it
+# a story with one of these, or of another coin, is another one than the same words without it
 _TURNS = frozenset(
     re.findall(
         r"\w+",
         "not no never up down above below rise rises rising fall falls falling gain gains lose "
         "loses buy buys sell sells bull bullish bear bearish high low higher lower drop drops "
-        "jump jumps approves rejects approved rejected denies confirms before after",
+        "jump jumps approves rejects approved rejected denies confirms before after "
+        "bought sold list lists listed delist delists delisted",
+    )
+)
+
+
+# a story of one of these is not that of another, though it may be told without a name
+_EXCHANGES = frozenset(
+    re.findall(
+        r"\w+", "binance bitfinex bitstamp bybit coinbase ftx gemini huobi kraken kucoin okx"
     )
 )
 
@@ -35,6 +46,7 @@ class _Story:
     words: tuple[str, ...]
     shingles: frozenset[str]
     facts: frozenset[str]
+    exchanges: frozenset[str]
     at: pd.Timestamp
 
 
@@ -76,8 +88,8 @@ class Stories:
     -----
     Two titles are one story if their words are the same or, of at least four words each, at least
     `NEAR` of the shingles of both are shared (Jaccard index over words, pairs of neighbouring
-    words and word stems of five letters), and they agree in every number and in every word that
-    turns a story round (rises or falls, approves or rejects), and were published within a day.
+    words and word stems of five letters), and they agree in every coin, every number and every word
+    that turns a story round (rises or falls, approves or rejects), and were published within a day.
     Headlines are taken in the order of `known_at`, then `published_at`, source and title, whatever
     their order in the table; the first is kept.
 
@@ -176,13 +188,22 @@ def _story(words: tuple[str, ...], at: pd.Timestamp) -> _Story:
     stems = [word[:5] for word in words]
     pairs = {" ".join(pair) for pair in pairwise(stems)}
     facts = {word for word in words if word in _TURNS or any(map(str.isdigit, word))}
-    return _Story(words, frozenset(stems) | pairs, frozenset(facts), at)
+    facts |= coins_in(" ".join(words))
+    return _Story(
+        words,
+        frozenset(stems) | pairs,
+        frozenset(facts),
+        _EXCHANGES.intersection(words),
+        at,
+    )
 
 
 def _near(one: _Story, other: _Story) -> bool:
     if one.words == other.words:
         return True
     if min(len(one.words), len(other.words)) < 4 or one.facts != other.facts:
+        return False
+    if one.exchanges and other.exchanges and one.exchanges != other.exchanges:
         return False
     shared = len(one.shingles & other.shingles)
     return shared >= NEAR * len(one.shingles | other.shingles)

@@ -35,9 +35,10 @@ def append_closes(
             for name, given in bars.items()
         }
         gone = {name: verdict.gone for name, verdict in verdicts.items()}
+        # before the bars: whoever dies in between judges them anew, and puts nothing aside twice
+        for name, verdict in verdicts.items():
+            _put_aside(logs, venue, bars[name], verdict, seen_at)
         log.append({name: BarRows.joined([fresh[name], gone[name]]) for name in bars})
-    for name, verdict in verdicts.items():
-        _put_aside(logs, venue, bars[name], verdict, seen_at)
     log.fold_if_many()
     return sum(rows.n_rows for rows in fresh.values())
 

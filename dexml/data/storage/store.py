@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from dexml.clock import utc
+from dexml.data.relevance import Naming
 from dexml.data.storage.appending import append_closes
 from dexml.data.storage.joining import Joined, join, parts_in
 from dexml.data.storage.logs import Logs
@@ -61,6 +62,7 @@ class Store:
         self._logs = Logs(root)
         self._headlines: tuple[object, pd.DataFrame] | None = None
         self._joined: dict[Timeframe, dict[str, Joined]] = {}
+        self._naming: dict[tuple[str, ...], Naming] = {}
 
     @property
     def n_torn(self) -> int:
@@ -205,9 +207,21 @@ class Store:
         log.compact_if_many()
         return len(fresh)
 
-    def news(self, as_of: datetime | None = None) -> pd.DataFrame:
-        """Return the headlines known at `as_of`, by the instant they became known."""
-        return self.headlines(as_of)[list(NEWS_COLUMNS)]
+    def news(
+        self, as_of: datetime | None = None, naming: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Return the headlines known at `as_of`, by the instant they became known.
+
+        Parameters
+        ----------
+        naming : sequence of str, optional
+            Say which of these instruments they name (`dexml.data.relevance.Naming`); by default
+            those that were found when they were stored.
+        """
+        news = self.headlines(as_of)[list(NEWS_COLUMNS)]
+        if naming is None:
+            return news
+        return self._naming.setdefault(tuple(naming), Naming(naming)).named(news)
 
     def headlines(self, as_of: datetime | None = None) -> pd.DataFrame:
         """Return the same with `fetched_at`: when each was read, NaT where nobody noted it."""
@@ -249,7 +263,7 @@ class Store:
         before |= joined
         return History(
             bars={name: one.bars for name, one in joined.items()},
-            news=self.news(as_of),
+            news=self.news(as_of, instruments),
             macro=self.macro(as_of),
             venue_closes={name: one.closes for name, one in joined.items() if len(one.parts) > 1},
             refused=_known(seen_late(self.refused(venues, instruments, timeframe)), as_of),

@@ -45,12 +45,14 @@ def some_news(bars: Bars, n: int = 400, seed: int = 1) -> pd.DataFrame:
     published = first + pd.to_timedelta(np.sort(generator.random(n)) * (last - first))
     delay = pd.to_timedelta(generator.integers(600, 1_800, n), unit="s")
     names = np.array(["BTC/USDT", "ETH/USDT", "BTC/USDT ETH/USDT", ""], dtype=object)
+    named = names[generator.integers(0, 4, n)]
+    named[::2] = np.where(named[::2] == "", "XMR/USDT", named[::2])  # of no history here
     frame = {
         "published_at": published.as_unit("ns"),
         "known_at": (published + delay).as_unit("ns"),
         "source": "wire",
         "title": [f"Headline {k}" for k in range(n)],
-        "instruments": names[generator.integers(0, 4, n)],
+        "instruments": named,
         "score": np.round(generator.uniform(-1, 1, n), 4),
     }
     return pd.DataFrame(frame)

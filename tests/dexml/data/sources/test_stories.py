@@ -18,6 +18,36 @@ TITLES = [
 ]
 
 
+OTHER_STORIES = [
+    (
+        "Ethereum price analysis: bulls eye the next resistance",
+        "Bitcoin price analysis: bulls eye the next resistance",
+    ),
+    (
+        "Whale moves large stash of Bitcoin to Binance",
+        "Whale moves large stash of Ethereum to Binance",
+    ),
+    ("Exchange halts withdrawals after outage", "Exchange halts Solana withdrawals after outage"),
+    (
+        "SEC sues Coinbase over unregistered token sales",
+        "SEC sues Binance over unregistered token sales",
+    ),
+    (
+        "Exchange to delist Chainlink perpetual futures",
+        "Exchange to list Chainlink perpetual futures",
+    ),
+    ("Miners sold their coins in record volume", "Miners bought their coins in record volume"),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), OTHER_STORIES)
+def test_of_another_coin_or_exchange_or_turned_round_it_is_another_story(
+    first: str, second: str
+) -> None:
+    assert not same_story(first, second)
+    assert same_story(first, f"{first} today")
+
+
 def told(rows: list[tuple[int, int]]) -> pd.DataFrame:
     at = pd.to_datetime([hour for _, hour in rows], unit="h", utc=True)
     titles = [TITLES[number] for number, _ in rows]

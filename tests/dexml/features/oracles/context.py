@@ -17,11 +17,11 @@ MARKET = "mean_24h count_6h count_7d decay_6h decay_24h decay_7d"
 
 
 def heard(s: Seen, about: str) -> list[Headline]:
-    """Return what was known, newest last: of the instrument, of any instrument, or all."""
+    """Return what was known, newest last: of the instrument, of any of the market, or all."""
     known = [one for one in s.market.headlines if one.known_at <= s.at]
     if about == "own":
         return [one for one in known if s.name in one.names]
-    return [one for one in known if one.names or about == "market"]
+    return [one for one in known if about == "market" or one.names & set(s.market.charts)]
 
 
 def begun(s: Seen, about: str) -> bool:

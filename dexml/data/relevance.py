@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-__all__ = ["Relevance"]
+import pandas as pd
+
+__all__ = ["Naming", "Relevance", "coins_in"]
 
 # Names as headlines write them; the longer name goes first and takes its words with it, so that
 # Bitcoin Cash is not Bitcoin.
@@ -101,6 +103,53 @@ class Relevance:
         }
 
 
+class Naming:
+    """Which instruments of a history its headlines name, whenever they and it were stored.
+
+    What a source or an import found counts where it is of the history, and so does what the title
+    says: an instrument that came later is named by headlines that were there before, and the same
+    instruments have the same headlines in a store of many and in one of few.
+
+    Parameters
+    ----------
+    instruments : sequence of str
+        Of the history.
+
+    Examples
+    --------
+    >>> news = pd.DataFrame({"title": ["Solana and Ethereum rise"], "instruments": ["ETH/USDT"]})
+    >>> Naming(["SOL/USDT", "BTC/USDT"]).named(news)["instruments"].tolist()
+    ['SOL/USDT']
+    """
+
+    def __init__(self, instruments: Sequence[str]) -> None:
+        self._instruments, self._relevance = tuple(instruments), Relevance(instruments)
+        self._known: dict[tuple[str, str], str] = {}
+
+    def named(self, news: pd.DataFrame) -> pd.DataFrame:
+        """Return headlines (`title`, `instruments`) with the instruments that they name."""
+        told = zip(news["title"], news["instruments"], strict=True)
+        return news.assign(instruments=[self._names(title, stored) for title, stored in told])
+
+    def _names(self, title: str, stored: str) -> str:
+        key = (title, stored)
+        if key not in self._known:
+            found = {*stored.split(), *self._relevance.of(title).split()}
+            self._known[key] = " ".join(name for name in self._instruments if name in found)
+        return self._known[key]
+
+
+def coins_in(words: str) -> frozenset[str]:
+    """Return the coins that a title in small letters names, whatever is traded.
+
+    Examples
+    --------
+    >>> sorted(coins_in("bitcoin cash and eth rise beside ripple"))
+    ['BCH', 'ETH', 'XRP']
+    """
+    return frozenset(_COINS[found] for found in _ANY_COIN.findall(words))
+
+
 def _any(names: Mapping[str, str]) -> str:
     longest_first = sorted(names, key=len, reverse=True)
     return rf"\b({'|'.join(map(re.escape, longest_first))})\b"
@@ -114,3 +163,11 @@ def _ticker(base: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
         return re.compile(rf"(?<!\w){text}(?!\w)", re.IGNORECASE), as_word
     marked = rf"\${text}(?!\w)|\({text}\)|(?<!\w){text}[-/](?:USDT|USDC|USD|BTC|ETH|EUR)(?!\w)"
     return re.compile(marked, re.IGNORECASE), as_word
+
+
+_COINS = {
+    **_NAMES,
+    **{name.lower(): coin for name, coin in _CAPITALISED.items()},
+    **{ticker.lower(): ticker for ticker in {*_NAMES.values(), *_CAPITALISED.values()}},
+}
+_ANY_COIN = re.compile(_any(_COINS))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dexml.data.sources.relevance import Relevance
+from dexml.data.relevance import Relevance
 
 NAMES = tuple(
     f"{coin}/USDT"
