@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -57,7 +60,13 @@ app.add_typer(models_app, name="models")
 
 def main() -> NoReturn:
     """Run the command line; every failure is one sentence and an exit code."""
-    sys.exit(run_app(app))
+    code = run_app(app)
+    logging.shutdown()
+    with suppress(BrokenPipeError):  # whoever reads has heard enough
+        sys.stdout.flush()
+        sys.stderr.flush()
+    # when Python ends, a thread of a library has aborted commands that had ended well
+    os._exit(code)
 
 
 def _print_version(wanted: bool) -> None:
@@ -200,7 +209,8 @@ def status(run: Run = None, as_json: AsJson = False, home: Home = None) -> None:
     Without any run it says what the store holds, and how far that can be trusted. Exit code 1:
     a file of the store is torn.
     """
-    from dexml.status import data_lines, status_lines, status_of, stored_data, torn_files
+    from dexml.data.heard import heard_lines
+    from dexml.status import data_lines, heard_now, status_lines, status_of, stored_data, torn_files
 
     settings = settings_of(home)
     data = []
@@ -208,8 +218,9 @@ def status(run: Run = None, as_json: AsJson = False, home: Home = None) -> None:
         data = stored_data(settings.storage_path, universe=settings.universe.config())
     if data:
         with screen(as_json) as shown:
-            shown.result = {"run": None, "data": data}
-            for line in data_lines(data):
+            told = heard_now(settings.storage_path)
+            shown.result = {"run": None, "data": data, "heard": told}
+            for line in (*data_lines(data), *heard_lines(told)):
                 shown.console.print(line, soft_wrap=True, markup=False)
     else:
         with opened_ledger(home) as ledger, screen(as_json) as shown:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dexml.clock import Clock, SystemClock
+from dexml.data.heard import heard, heard_lines
 from dexml.data.standing import standings
 from dexml.data.storage.store import Store
 from dexml.describe import describe
@@ -16,7 +17,14 @@ from dexml.experiments.replay import restore
 from dexml.ledger import Ledger
 from dexml.universe import UniverseConfig
 
-__all__ = ["data_lines", "status_lines", "status_of", "stored_data", "torn_files"]
+__all__ = [
+    "data_lines",
+    "heard_now",
+    "status_lines",
+    "status_of",
+    "stored_data",
+    "torn_files",
+]
 
 
 def status_of(
@@ -57,6 +65,7 @@ def status_of(
         "world": _world(state.watch.outside),
         "quarantine": {name: _why(ledger, run, name) for name in unwell},
         "data": [one.row() for one in data],
+        "heard": heard(Store(store), state.closed_at) if data and store and state.closed_at else [],
         "unsent_intents": waiting,
         "asked": asked and {name: asked[name] for name in ("wanted", "by", "at")},
         "alerts": alerts[::-1],
@@ -80,6 +89,11 @@ def stored_data(
     """
     now = (clock or SystemClock()).now()
     return [one.row() for one in standings(Store(store), now=now, universe=universe)]
+
+
+def heard_now(store: str, clock: Clock | None = None) -> list[dict[str, Any]]:
+    """Return what a store has heard besides bars (`dexml.data.heard`), at the present."""
+    return heard(Store(store), (clock or SystemClock()).now())
 
 
 def torn_files(data: Sequence[dict[str, Any]]) -> list[str]:
@@ -113,6 +127,7 @@ def status_lines(seen: dict[str, Any]) -> Iterator[str]:
     for why in seen["quarantine"].values():
         yield f"quarantine: {why}"
     yield from data_lines(seen["data"])
+    yield from heard_lines(seen["heard"])
     asked = seen["asked"]
     if asked and asked["wanted"] != seen["mode"]:
         yield f"asked to be {asked['wanted']} by {asked['by']}: heard at its next bar"

@@ -44,7 +44,7 @@ class DenseSettings:
         Examples
         --------
         >>> DenseSettings().steps(84_600), DenseSettings().steps(450_000)
-        (990, 2000)
+        (991, 2000)
         """
         return max(1, min(self.most_steps, self.epochs * n_rows // self.batch_rows))
 

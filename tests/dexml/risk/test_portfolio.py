@@ -116,7 +116,7 @@ def test_a_search_that_fails_is_never_the_answer(monkeypatch: pytest.MonkeyPatch
     def failed(*_: object, **__: object) -> object:
         return type("Result", (), {"success": False, "x": np.full(6, 7.0)})()
 
-    monkeypatch.setattr(portfolio, "minimize", failed)
+    monkeypatch.setattr("scipy.optimize.minimize", failed)
     assert tangency(expected, table) == pytest.approx(right, abs=1e-10)
 
 

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import resource
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from dexml.data.sources.context import Context
 from dexml.data.sources.news import NewsUpdate, headline_table
 from dexml.data.storage.store import Store
+from dexml.errors import EnvironmentRefused
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -47,6 +50,22 @@ def test_a_restart_recalls_what_may_be_told_again(tmp_path: Path) -> None:
     again = Context(store, (Recorded("a", [headlines([9, 10], "Echo")]),), ())
     assert again.poll().n_news == 1
     assert list(store.news()["source"]) == ["Wire", "Wire", "Echo"]
+
+
+def test_what_a_full_disk_refused_is_read_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    page = headlines([1, 2])
+    context = Context(store, (Recorded("a", [headlines([0]), page, page]),), ())
+    context.poll()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(EnvironmentRefused, match="must have room"):
+            context.poll()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert context.poll().n_news == 2
+    assert len(store.news()) == 3
 
 
 def test_an_archive_that_comes_late_repeats_no_story_of_the_store(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -99,6 +100,25 @@ def test_it_does_not_come_back_with_pages_that_overlap_nor_with_history(
         assert store.append_bars("binance", BARS.take(rows), closed(29)) == 0
     assert stamps(store) == [row for row in range(30) if row != SPIKE]
     assert len(store.quarantine("binance", BTC, "1h")) == 1
+
+
+def test_whoever_dies_right_after_the_bars_are_written_leaves_the_reason_too(
+    tmp_path: Path,
+) -> None:
+    child = os.fork()
+    if child == 0:
+        store = Store(tmp_path)
+        hear(store, BARS, range(SPIKE + 1))
+        log = store._logs.bars("binance", Timeframe.H1)
+        written = log.append
+        log.append = lambda rows: (written(rows), os._exit(0))  # type: ignore[assignment]
+        hear(store, BARS, [SPIKE + 1])
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    again = Store(tmp_path)
+    hear(again, BARS, [SPIKE + 1, SPIKE + 2], overlap=1)
+    assert SPIKE not in stamps(again)
+    assert again.quarantine("binance", BTC, "1h")["reason"].tolist() == ["price jump for one bar"]
 
 
 def test_its_correction_takes_its_place(tmp_path: Path) -> None:
