@@ -116,7 +116,7 @@ def test_whoever_dies_right_after_the_bars_are_written_leaves_the_reason_too(
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     again = Store(tmp_path)
-    hear(again, BARS, [SPIKE + 1, SPIKE + 2], overlap=1)
+    hear(again, BARS, [SPIKE + 1, SPIKE + 2])
     assert SPIKE not in stamps(again)
     assert again.quarantine("binance", BTC, "1h")["reason"].tolist() == ["price jump for one bar"]
 
