@@ -128,6 +128,8 @@ class Naming:
 
     def named(self, news: pd.DataFrame) -> pd.DataFrame:
         """Return headlines (`title`, `instruments`) with the instruments that they name."""
+        if not len(news):
+            return news
         told = zip(news["title"], news["instruments"], strict=True)
         return news.assign(instruments=[self._names(title, stored) for title, stored in told])
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dexml.domain import SOCIAL, Bars, History
 from dexml.features.macro import macro_features
-from dexml.features.news import news_features, once
+from dexml.features.news import naming, news_features, once
 
 __all__ = [
     "context_columns",
@@ -55,7 +55,7 @@ def context_columns(
         absent, never zero; before the first row of a kind they are NaN.
     """
     news = once(history.news)
-    named = _naming(news, history.bars)
+    named = naming(news, history.bars)
     out: dict[str, dict[str, Floats]] = {}
     shared: dict[bytes, dict[str, Floats]] = {}  # most instruments have the same closes
     for name, bars in history.bars.items():
@@ -65,15 +65,6 @@ def context_columns(
         own = _own(named, bars, state)
         out[name] = own | shared[key] | series_in_state(shared[key], state)
     return out
-
-
-def _naming(news: pd.DataFrame, instruments: Iterable[str]) -> pd.DataFrame:
-    """Return the headlines that name at least one of some instruments."""
-    if not len(news):
-        return news
-    known = set(instruments)
-    names = {text: not known.isdisjoint(text.split()) for text in news["instruments"].unique()}
-    return news[news["instruments"].map(names).astype(bool)]
 
 
 def price_state(price: Mapping[str, Floats]) -> dict[str, Floats]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from dexml.domain import REFUSED_COLUMNS, Bars, History
 from dexml.features.macro import MACRO_PERIODS
+from dexml.features.news import naming
 
 __all__ = ["begin_later", "draw_anew", "forge_all", "forge_future", "stretch", "tail"]
 
@@ -50,7 +52,7 @@ def _since(history: History, first: np.datetime64) -> History:
             name: bars.take(slice(int(np.searchsorted(bars.closed_at, first)), None))
             for name, bars in history.bars.items()
         },
-        news=news[_recent(news, start)].reset_index(drop=True),
+        news=news[_recent(news, start, history.bars)].reset_index(drop=True),
         macro=macro.reset_index(drop=True),
         venue_closes={name: one.loc[start:] for name, one in history.venue_closes.items()},
         refused=history.refused,
@@ -58,10 +60,10 @@ def _since(history: History, first: np.datetime64) -> History:
 
 
 # The last headline before the first bar stays: it says that there is news, though none is new.
-def _recent(news: pd.DataFrame, start: pd.Timestamp) -> pd.Series[bool]:
+def _recent(news: pd.DataFrame, start: pd.Timestamp, instruments: Iterable[str]) -> pd.Series[bool]:
     recent = news["known_at"] > start - pd.Timedelta(days=1)
     old = news[~recent]
-    named = old[old["instruments"].str.strip() != ""]
+    named = naming(old, instruments)
     last = [one["known_at"].idxmax() for one in (old, named) if len(one)]
     return recent | pd.Series(news.index.isin(last), index=news.index)
 

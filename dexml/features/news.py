@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ __all__ = [
     "SAME_STORY",
     "half_life_ns",
     "moments",
+    "naming",
     "nanoseconds",
     "news_features",
     "once",
@@ -49,6 +51,15 @@ def once(news: pd.DataFrame) -> pd.DataFrame:
     title = ordered["title"].str.casefold().str.split().str.join(" ")
     since = ordered["known_at"].groupby(title, sort=False).diff()
     return ordered[~(since < SAME_STORY)]
+
+
+def naming(news: pd.DataFrame, instruments: Iterable[str]) -> pd.DataFrame:
+    """Return the headlines that name at least one of some instruments."""
+    if not len(news):
+        return news
+    known = set(instruments)
+    names = {text: not known.isdisjoint(text.split()) for text in news["instruments"].unique()}
+    return news[news["instruments"].map(names).astype(bool)]
 
 
 def news_features(

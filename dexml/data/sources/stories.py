@@ -21,7 +21,7 @@ _ORDER = ("known_at", "published_at", "source", "title")
 _SMALL = frozenset(
     re.findall(r"\w+", "a an the as at by for from in into of on to with and or is are its s")
 )
-# a story with one of these, or of another coin, is another one than the same words without it
+# a story with one of these is another one than the same words without it
 _TURNS = frozenset(
     re.findall(
         r"\w+",
@@ -46,6 +46,7 @@ class _Story:
     words: tuple[str, ...]
     shingles: frozenset[str]
     facts: frozenset[str]
+    coins: frozenset[str]
     exchanges: frozenset[str]
     at: pd.Timestamp
 
@@ -68,7 +69,7 @@ def words_of(title: str, source: str = "") -> tuple[str, ...]:
 
 
 def same_story(first: str, second: str) -> bool:
-    """Tell whether two titles are near enough to be one story.
+    """Tell whether the second of two titles only tells the story of the first again.
 
     Examples
     --------
@@ -78,7 +79,7 @@ def same_story(first: str, second: str) -> bool:
     False
     """
     at = pd.Timestamp(0, tz="UTC")
-    return _near(_story(words_of(first), at), _story(words_of(second), at))
+    return _near(_story(words_of(second), at), _story(words_of(first), at))
 
 
 class Stories:
@@ -88,7 +89,7 @@ class Stories:
     -----
     Two titles are one story if their words are the same or, of at least four words each, at least
     `NEAR` of the shingles of both are shared (Jaccard index over words, pairs of neighbouring
-    words and word stems of five letters), and they agree in every coin, every number and every word
+    words and word stems of five letters), and they agree in every number and every word
     that turns a story round (rises or falls, approves or rejects), and were published within a day.
     Headlines are taken in the order of `known_at`, then `published_at`, source and title, whatever
     their order in the table; the first is kept.
@@ -188,22 +189,24 @@ def _story(words: tuple[str, ...], at: pd.Timestamp) -> _Story:
     stems = [word[:5] for word in words]
     pairs = {" ".join(pair) for pair in pairwise(stems)}
     facts = {word for word in words if word in _TURNS or any(map(str.isdigit, word))}
-    facts |= coins_in(" ".join(words))
     return _Story(
         words,
         frozenset(stems) | pairs,
         frozenset(facts),
+        coins_in(" ".join(words)),
         _EXCHANGES.intersection(words),
         at,
     )
 
 
-def _near(one: _Story, other: _Story) -> bool:
-    if one.words == other.words:
+def _near(new: _Story, told: _Story) -> bool:
+    if new.words == told.words:
         return True
-    if min(len(one.words), len(other.words)) < 4 or one.facts != other.facts:
+    if min(len(new.words), len(told.words)) < 4 or new.facts != told.facts:
         return False
-    if one.exchanges and other.exchanges and one.exchanges != other.exchanges:
+    if new.exchanges and told.exchanges and new.exchanges != told.exchanges:
         return False
-    shared = len(one.shingles & other.shingles)
-    return shared >= NEAR * len(one.shingles | other.shingles)
+    if not new.coins <= told.coins:  # nothing that a coin is named in may be lost
+        return False
+    shared = len(new.shingles & told.shingles)
+    return shared >= NEAR * len(new.shingles | told.shingles)

@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[3]
 HOURS = 420  # more than 350 faults in about a quarter of a minute; CI injects 5,000, see `.ci/run`
 
 
+@pytest.mark.whole
 def test_no_invariant_breaks_in_hours_full_of_faults(capsys: pytest.CaptureFixture[str]) -> None:
     report = live(0, HOURS)
     with capsys.disabled():
