@@ -95,10 +95,11 @@ class Relevance:
         names = {_NAMES[found.lower()] for found in self._names.findall(title)}
         names |= {_CAPITALISED[found] for found in self._capitalised.findall(title)}
         rest = self._names.sub(" ", title)
-        shouted = title.isupper()
+        shouted, small = title.isupper(), rest.lower()
+        near = ((base, found) for base, found in self._tickers.items() if base.lower() in small)
         return names | {
             base
-            for base, (anywhere, as_word) in self._tickers.items()
+            for base, (anywhere, as_word) in near
             if anywhere.search(rest) or (as_word.search(rest) and not shouted)
         }
 
