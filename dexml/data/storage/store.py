@@ -221,7 +221,10 @@ class Store:
         news = self.headlines(as_of)[list(NEWS_COLUMNS)]
         if naming is None:
             return news
-        return self._naming.setdefault(tuple(naming), Naming(naming)).named(news)
+        asked = tuple(naming)
+        if asked not in self._naming:
+            self._naming[asked] = Naming(asked)
+        return self._naming[asked].named(news)
 
     def headlines(self, as_of: datetime | None = None) -> pd.DataFrame:
         """Return the same with `fetched_at`: when each was read, NaT where nobody noted it."""
