@@ -213,12 +213,12 @@ def status(run: Run = None, as_json: AsJson = False, home: Home = None) -> None:
     from dexml.status import data_lines, heard_now, status_lines, status_of, stored_data, torn_files
 
     settings = settings_of(home)
-    data = []
+    data, told = [], []
     if run is None and not has_ledger(settings):
         data = stored_data(settings.storage_path, universe=settings.universe.config())
-    if data:
+        told = heard_now(settings.storage_path)
+    if data or told:
         with screen(as_json) as shown:
-            told = heard_now(settings.storage_path)
             shown.result = {"run": None, "data": data, "heard": told}
             for line in (*data_lines(data), *heard_lines(told)):
                 shown.console.print(line, soft_wrap=True, markup=False)

@@ -65,7 +65,7 @@ def status_of(
         "world": _world(state.watch.outside),
         "quarantine": {name: _why(ledger, run, name) for name in unwell},
         "data": [one.row() for one in data],
-        "heard": heard(Store(store), state.closed_at) if data and store and state.closed_at else [],
+        "heard": heard(Store(store), state.closed_at) if store and state.closed_at else [],
         "unsent_intents": waiting,
         "asked": asked and {name: asked[name] for name in ("wanted", "by", "at")},
         "alerts": alerts[::-1],

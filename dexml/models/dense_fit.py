@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -50,12 +51,7 @@ def fit_dense(
         surest=(-np.inf, np.inf),
     )
     low, high = np.quantile(fitted.log_odds(scaling.apply(values)), [_SURE, 1.0 - _SURE])
-    return DenseNetwork(
-        scaling=scaling,
-        weights=fitted.weights,
-        biases=fitted.biases,
-        surest=(float(low), float(high)),
-    )
+    return replace(fitted, surest=(float(low), float(high)))
 
 
 def _network(n_columns: int, settings: DenseSettings) -> nn.Sequential:
